@@ -1,0 +1,37 @@
+"""What is kept of each trial: one row a replicate, integers and numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Columns of the integers; the patients of each arm follow.
+VERDICT = 0  # 0 inconclusive, 1 efficacy, 2 futility, 3 harm (kernel.rules)
+LOOK = 1  # the look of the verdict, from 0
+RULE = 2  # the number of the rule that spoke, -1 if none did
+PATIENTS = 3  # enrolled
+EVALUABLE = 4
+EVENTS = 5
+CLOSED = 6  # 1 where the trial closed as it stood
+ANALYSABLE = 7  # 0 where the last look could not be analysed
+CONTRADICTED = 8  # 1 where complete follow-up contradicts an early verdict
+SUCCESS_IGNORING = 9  # 1 where efficacy would be concluded if non-binding rules were ignored
+ACCRUAL_CLOSED = 10  # the verdict (kernel.rules) that closed the accrual before the final look, or 0
+ARMS = 11
+
+# Columns of the numbers.
+MONTHS, ESTIMATE, LOW, HIGH = 0, 1, 2, 3
+NUMBERS = 4
+
+
+class Outcomes(NamedTuple):
+    """Rows of a chunk."""
+
+    integers: np.ndarray  # (replicates, ARMS + arms)
+    numbers: np.ndarray  # (replicates, NUMBERS)
+
+
+def empty_outcomes(replicates: int, arms: int) -> Outcomes:
+    """Return room for so many replicates."""
+    return Outcomes(np.zeros((replicates, ARMS + arms), np.int64), np.zeros((replicates, NUMBERS), np.float64))

@@ -1,0 +1,171 @@
+"""One trial, one loop: enrol until a look is due, observe, analyse, decide; every verb is a seam."""
+
+from __future__ import annotations
+
+import math
+
+from lmd_trialsim.engine import outcomes as column
+from lmd_trialsim.kernel.enrolment import count_enrolled
+from lmd_trialsim.kernel.jit import door, kernel
+from lmd_trialsim.kernel.random import Stream
+from lmd_trialsim.kernel.rules import CLOSE_FOR_EFFICACY, EFFICACY, FUTILITY, GO_ON, decide, verdict_of
+from lmd_trialsim.kernel.seams import answer_all, arrival_month, await_look, estimate, observe
+
+FIVE_YEARS = 60.0
+"""Months after an early verdict at which its follow-up counts as complete."""
+
+
+@kernel
+def open_trial(desk, max_patients):
+    """Clear what the replicate before has left."""
+    state = desk.state[0]
+    state.ready = 0
+    state.clocked = 0
+    state.enrolled = 0
+    state.events = 0
+    state.exhausted = 0
+    state.paused = 0.0
+    state.cap = max_patients
+    desk.clock[0] = 0.0
+    arms, strata = desk.cells.shape
+    for arm in range(arms):
+        for stratum in range(strata):
+            desk.cells[arm, stratum].places = 0
+    forget(desk)
+
+
+@kernel
+def forget(desk):
+    """Drop the counts of a binary endpoint, so that the next look counts anew."""
+    state = desk.state[0]
+    state.known = 0
+    state.placed = 0
+    state.evaluable = 0
+    arms, strata = desk.cells.shape
+    for arm in range(arms):
+        for stratum in range(strata):
+            desk.cells[arm, stratum].patients = 0
+            desk.cells[arm, stratum].responses = 0
+
+
+@kernel
+def close_by(plan, stream, desk, month):
+    """Set the enrolled patients to those who have arrived by `month`, the month at which the trial closes."""
+    state = desk.state[0]
+    state.exhausted = 1
+    while state.enrolled > 0 and arrival_month(plan.accrual, desk, state.enrolled - 1) > month:
+        state.enrolled -= 1
+    state.enrolled = count_enrolled(plan, stream, desk, month)
+
+
+@kernel
+def look_at(plan, stream, desk, look, month):
+    """Observe what is known by `month`, analyse it as look number `look`, and return the rule that speaks, or -1."""
+    observe(plan.enrolment.endpoint, plan.enrolment.accrual, desk, month)
+    answer_all(plan.questions, plan.rules.needed, stream, desk, desk.answers, look, 0)
+    return decide(plan.rules, desk.answers, look, desk.state[0].evaluable)
+
+
+@kernel
+def analysable(rules, answers, look):
+    """Return 0 where an answer that a rule needs could not be told."""
+    questions, _ = rules.needed.shape
+    for question in range(questions):
+        if rules.needed[question, look] and math.isnan(answers[question]):
+            return 0
+    return 1
+
+
+@kernel
+def count_arms(desk, patients, integers):
+    """Write the patients of each arm among the first so many."""
+    for arm in range(integers.shape[0] - column.ARMS):
+        integers[column.ARMS + arm] = 0
+    for patient in range(patients):
+        integers[column.ARMS + desk.patients[patient].arm] += 1
+
+
+@kernel
+def play_trial(plan, stream, desk, integers, numbers):
+    """Play one replicate and write its row."""
+    limits = plan.limits
+    state = desk.state[0]
+    open_trial(desk, limits.max_patients)
+    last = limits.looks - 1
+    look = 0
+    recorded = False
+    review = False  # The look at hand is the complete follow-up of a verdict already recorded.
+    resume = 0
+    month = 0.0
+    integers[column.CLOSED] = 0
+    integers[column.CONTRADICTED] = 0
+    integers[column.ACCRUAL_CLOSED] = 0
+    integers[column.SUCCESS_IGNORING] = 0
+    while True:
+        if not review:
+            month = await_look(plan.schedule, plan.enrolment, stream, desk, look)
+            if month > limits.max_months:
+                month = limits.max_months
+                close_by(plan.enrolment, stream, desk, month)
+                integers[column.CLOSED] = integers[column.CLOSED] if recorded else 1
+            if state.exhausted:
+                look = last
+        rule = look_at(plan, stream, desk, look, month)
+        verdict = verdict_of(plan.rules, rule)
+        if review:
+            early = integers[column.VERDICT]
+            integers[column.CONTRADICTED] = 1 if (verdict == EFFICACY) != (early == EFFICACY) else 0
+            binding = plan.rules.rules[integers[column.RULE]].binding
+            if early != FUTILITY or binding:
+                integers[column.SUCCESS_IGNORING] = 1 if early == EFFICACY else 0
+                return
+            review = False
+            forget(desk)
+            state.enrolled = resume
+            look = integers[column.LOOK] + 1
+            continue
+        final = look == last
+        decided = month + limits.months_to_decide
+        if verdict >= CLOSE_FOR_EFFICACY and not final:
+            if not recorded:
+                integers[column.ACCRUAL_CLOSED] = verdict
+            state.cap = count_enrolled(plan.enrolment, stream, desk, decided)
+            look = last
+            continue
+        if (final or verdict != GO_ON) and recorded:
+            integers[column.SUCCESS_IGNORING] = 1 if verdict == EFFICACY else 0
+            return
+        if final or verdict != GO_ON:
+            recorded = True
+            resume = state.enrolled
+            integers[column.VERDICT] = verdict if verdict < CLOSE_FOR_EFFICACY else GO_ON
+            integers[column.LOOK] = look
+            integers[column.RULE] = rule
+            integers[column.EVALUABLE] = state.evaluable
+            integers[column.EVENTS] = state.events
+            integers[column.ANALYSABLE] = 1 if rule >= 0 else analysable(plan.rules, desk.answers, look)
+            numbers[column.MONTHS] = decided
+            middle, low, high = estimate(plan.estimator, desk)
+            numbers[column.ESTIMATE], numbers[column.LOW], numbers[column.HIGH] = middle, low, high
+            if not final and not plan.enrolment.pauses:
+                state.enrolled = count_enrolled(plan.enrolment, stream, desk, decided)
+            integers[column.PATIENTS] = state.enrolled
+            count_arms(desk, state.enrolled, integers)
+            if final or verdict not in (EFFICACY, FUTILITY):
+                integers[column.SUCCESS_IGNORING] = 1 if verdict == EFFICACY else 0
+                return
+            review = True
+            look = last
+            month += FIVE_YEARS
+            continue
+        if plan.enrolment.pauses:
+            state.paused += decided - arrival_month(plan.enrolment.accrual, desk, state.enrolled - 1)
+        look += 1
+
+
+@door
+def play_chunk(plan, desk, seed, start, stop, integers, numbers):
+    """Play replicates [start, stop); row r - start holds replicate r."""
+    for replicate in range(start, stop):
+        row = replicate - start
+        play_trial(plan, Stream(seed, replicate), desk, integers[row], numbers[row])

@@ -1,0 +1,1 @@
+"""Compiled building blocks: seams, addressed random numbers, special functions."""

@@ -1,0 +1,83 @@
+"""The desk of one trial: what a replicate is played on, made once a chunk and used for one replicate after another.
+
+Records keep it to a few arrays: every array that a compiled function is handed costs time at each call.
+Patients are numbered in the order of their arrival. Arms are numbered with the control first; a single arm is arm 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+STATE = np.dtype(
+    [
+        ("ready", "i8"),  # patients whose arm, stratum and course have been drawn
+        ("clocked", "i8"),  # groups of eight patients whose place on the arrival clock is known
+        ("enrolled", "i8"),  # patients enrolled by the month of the present look
+        ("known", "i8"),  # patients whose binary outcome has come due by then
+        ("placed", "i8"),  # those among them who keep a place among the planned ones
+        ("evaluable", "i8"),  # those whose outcome can be analysed
+        ("events", "i8"),  # events seen
+        ("cap", "i8"),  # no patient is enrolled beyond this number
+        ("exhausted", "i8"),  # 1 where the trial can learn no more: the present look is its last
+        ("paused", "f8"),  # months that pauses of the accrual have added to later arrivals
+    ]
+)
+
+PATIENT = np.dtype(
+    [
+        ("gap", "f8"),  # the arrival uniform
+        ("chance", "f8"),  # a uniform at work
+        ("arrival", "f8"),  # month of enrolment, where the endpoint needs each patient's own
+        ("event", "f8"),  # months from entry to the event; inf if it never comes
+        ("censor", "f8"),  # months from entry to drop-out or the end of the patient's own follow-up
+        ("follow", "f8"),  # months from entry that have been followed at the look
+        ("status", "i8"),  # 1 where the event was seen by the look
+        ("outcome", "i8"),  # of a binary endpoint
+        ("arm", "i8"),
+        ("stratum", "i8"),
+    ]
+)
+
+CELL = np.dtype(
+    [
+        ("patients", "i8"),  # evaluable patients
+        ("responses", "i8"),  # responses among them
+        ("events", "i8"),  # events
+        ("months", "f8"),  # patient-months
+        ("places", "i8"),  # places left in the open block
+        ("enrolled", "i8"),
+    ]
+)
+
+# Outcomes of a binary endpoint.
+FAILURE, RESPONSE, MISSING, NOT_EVALUABLE = 0, 1, 2, 3
+
+
+class Desk(NamedTuple):
+    """The working arrays."""
+
+    state: np.ndarray  # (1,) of STATE
+    patients: np.ndarray  # (patients,) of PATIENT
+    cells: np.ndarray  # (arms, strata) of CELL: the trial's table
+    clock: np.ndarray  # (patients / 8 + 1,) unit-rate arrival time at the end of each group of eight
+    work: np.ndarray  # (6, patients) numbers at work
+    order: np.ndarray  # (patients,) a permutation at work
+    answers: np.ndarray  # (questions,) what the analysis says at the look
+    replies: np.ndarray  # (questions,) the same for data completed in imagination
+
+
+def new_desk(patients: int, arms: int, strata: int, questions: int) -> Desk:
+    """Return a clean desk with room for `patients` and the few that may fill up a group of eight."""
+    room = patients + 16
+    return Desk(
+        state=np.zeros(1, STATE).view(np.recarray),
+        patients=np.zeros(room, PATIENT).view(np.recarray),
+        cells=np.zeros((arms, strata), CELL).view(np.recarray),
+        clock=np.zeros(room // 8 + 2),
+        work=np.zeros((6, room)),
+        order=np.zeros(room, np.int64),
+        answers=np.zeros(max(questions, 1)),
+        replies=np.zeros(max(questions, 1)),
+    )

@@ -1,0 +1,55 @@
+"""The questions that the trial loop asks. The type of the plan chooses who answers; the loop knows none of the cases."""
+
+from __future__ import annotations
+
+from lmd_trialsim.kernel.jit import Seam
+
+
+@Seam
+def advance_clock(accrual, stream, desk, upto):  # type: ignore[no-untyped-def]
+    """Make the arrival clock known for patients [0, upto)."""
+
+
+@Seam
+def arrival_month(accrual, desk, patient):  # type: ignore[no-untyped-def]
+    """Return the month at which `patient` is enrolled; inf if never. The clock must have been advanced past it."""
+
+
+@Seam
+def draw_strata(strata, stream, desk, start, stop):  # type: ignore[no-untyped-def]
+    """Write the strata of patients [start, stop) to the desk."""
+
+
+@Seam
+def allocate(allocation, stream, desk, start, stop):  # type: ignore[no-untyped-def]
+    """Write the arms of patients [start, stop) to the desk."""
+
+
+@Seam
+def draw_course(endpoint, accrual, stream, desk, start, stop):  # type: ignore[no-untyped-def]
+    """Draw what happens to patients [start, stop) under their arms."""
+
+
+@Seam
+def observe(endpoint, accrual, desk, month):  # type: ignore[no-untyped-def]
+    """Write to the desk what is known at `month` of the enrolled patients; inf asks for complete follow-up."""
+
+
+@Seam
+def await_look(schedule, plan, stream, desk, look):  # type: ignore[no-untyped-def]
+    """Enrol until look number `look` is due and return its month; state.exhausted says that it must be the last."""
+
+
+@Seam
+def answer(question, stream, desk, look):  # type: ignore[no-untyped-def]
+    """Return the number that a rule looks at, from what was observed; NaN if it can't be told."""
+
+
+@Seam
+def answer_all(questions, needed, stream, desk, answers, look, index):  # type: ignore[no-untyped-def]
+    """Write the answer to each question that a rule needs at this look to answers[index:]."""
+
+
+@Seam
+def estimate(estimator, desk):  # type: ignore[no-untyped-def]
+    """Return (estimate, lower limit, upper limit) of the effect from what was observed; NaN if it can't be told."""

@@ -1,0 +1,1 @@
+"""Who arrives, and what really happens to them."""

@@ -1,0 +1,93 @@
+"""A binary endpoint: assessed a fixed time after entry, lost to death or drop-out before, under a named estimand."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.desk import FAILURE, MISSING, NOT_EVALUABLE, RESPONSE
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe
+from lmd_trialsim.patients.hazard import Hazards, months_to_event
+
+
+class Binary(NamedTuple):
+    """A response of known probability that every patient lives to show, known `delay` months after entry."""
+
+    rate: np.ndarray  # (arms, strata) probability that the outcome is seen as 1
+    purpose: int  # the uniform that decides it: RESPONSE, or EVENT where the outcome is survival to a month
+    delay: float  # months from entry to assessment
+
+
+class LossyBinary(NamedTuple):
+    """The same, where patients may die or drop out before the assessment."""
+
+    rate: np.ndarray
+    purpose: int
+    delay: float
+    death: Hazards
+    drop_out: Hazards
+    if_dead: int  # the outcome (of kernel.desk) that stands for a death before the assessment
+    if_dropped_out: int
+
+
+@draw_course.case
+def draw_binary(endpoint: Binary, accrual, stream, desk, start, stop):
+    """Draw one uniform a patient."""
+    random.fill_chances(stream, endpoint.purpose, start, stop, desk.patients)
+    for patient in range(start, stop):
+        person = desk.patients[patient]
+        person.outcome = int(person.chance < endpoint.rate[person.arm, person.stratum])  # RESPONSE or FAILURE
+
+
+@draw_course.case
+def draw_lossy_binary(endpoint: LossyBinary, accrual, stream, desk, start, stop):
+    """What comes first, death or drop-out, stands for the outcome if it comes before the assessment."""
+    random.fill_chances(stream, endpoint.purpose, start, stop, desk.patients)
+    for patient in range(start, stop):
+        person = desk.patients[patient]
+        arm, stratum = person.arm, person.stratum
+        died = months_to_event(endpoint.death, arm, stratum, random.uniform(stream, patient, random.DEATH, 0))
+        left = months_to_event(endpoint.drop_out, arm, stratum, random.uniform(stream, patient, random.DROPOUT, 0))
+        if died <= endpoint.delay and died <= left:
+            person.outcome = endpoint.if_dead
+        elif left <= endpoint.delay:
+            person.outcome = endpoint.if_dropped_out
+        else:
+            person.outcome = RESPONSE if person.chance < endpoint.rate[arm, stratum] else FAILURE
+
+
+@kernel
+def _count_known(delay, accrual, desk, month):
+    """Add the patients whose assessment has come due: the first so many, as the delay is the same for all."""
+    state = desk.state[0]
+    while state.known < state.enrolled and (
+        delay == 0.0 or arrival_month(accrual, desk, state.known) + delay <= month
+    ):
+        person = desk.patients[state.known]
+        if person.outcome <= RESPONSE:
+            cell = desk.cells[person.arm, person.stratum]
+            cell.patients += 1
+            cell.responses += person.outcome
+            state.evaluable += 1
+        # A missing outcome keeps its place among the planned patients; one that is not evaluable is replaced.
+        state.placed += 1 if person.outcome != NOT_EVALUABLE else 0
+        state.known += 1
+
+
+@observe.case
+def observe_binary(endpoint: Binary, accrual, desk, month):
+    """Outcomes assessed by `month`; at once where the delay is 0."""
+    _count_known(endpoint.delay, accrual, desk, month)
+
+
+@observe.case
+def observe_lossy_binary(endpoint: LossyBinary, accrual, desk, month):
+    """A death counts at the day of the assessment, not before: else the first known would be the first dead."""
+    _count_known(endpoint.delay, accrual, desk, month)
+
+
+LOSS = {"failure": FAILURE, "missing": MISSING, "not_evaluable": NOT_EVALUABLE}
+"""The words of the YAML for what a death or a drop-out before the assessment stands for."""

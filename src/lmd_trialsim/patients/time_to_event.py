@@ -1,0 +1,66 @@
+"""A time-to-event endpoint with drop-out and staggered entry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe
+from lmd_trialsim.patients.hazard import Hazards, months_to_event
+
+
+class TimeToEvent(NamedTuple):
+    """Event and drop-out times; each patient is followed for at most `followed` months."""
+
+    event: Hazards
+    drop_out: Hazards
+    drops_out: int  # 0 where nobody does: then no uniform is drawn
+    followed: float  # months; inf where the follow-up has no end of its own
+
+
+@draw_course.case
+def draw_time_to_event(endpoint: TimeToEvent, accrual, stream, desk, start, stop):
+    """Event and drop-out by inversion of one uniform each."""
+    random.fill_chances(stream, random.EVENT, start, stop, desk.patients)
+    for patient in range(start, stop):
+        person = desk.patients[patient]
+        person.arrival = arrival_month(accrual, desk, patient)
+        person.event = months_to_event(endpoint.event, person.arm, person.stratum, person.chance)
+        person.censor = endpoint.followed
+    if endpoint.drops_out:
+        random.fill_chances(stream, random.DROPOUT, start, stop, desk.patients)
+        for patient in range(start, stop):
+            person = desk.patients[patient]
+            left = months_to_event(endpoint.drop_out, person.arm, person.stratum, person.chance)
+            person.censor = min(endpoint.followed, left)
+
+
+@observe.case
+def observe_time_to_event(endpoint: TimeToEvent, accrual, desk, month):
+    """Follow-up and status of every enrolled patient; an event on the day of the censoring counts as seen."""
+    state = desk.state[0]
+    state.events = 0
+    state.evaluable = state.enrolled
+    arms, strata = desk.cells.shape
+    for arm in range(arms):
+        for stratum in range(strata):
+            desk.cells[arm, stratum].events = 0
+            desk.cells[arm, stratum].months = 0.0
+    for patient in range(state.enrolled):
+        person = desk.patients[patient]
+        limit = min(person.censor, month - person.arrival)
+        person.status = 1 if person.event <= limit else 0
+        person.follow = person.event if person.status else limit
+        cell = desk.cells[person.arm, person.stratum]
+        cell.events += person.status
+        cell.months += person.follow
+        state.events += person.status
+
+
+def nobody(arms: int, strata: int) -> Hazards:
+    """Return hazards under which nothing ever happens."""
+    shape = (arms, strata)
+    knot = np.zeros((*shape, 1))
+    return Hazards(np.ones(shape), np.zeros(shape), knot, knot, knot)
