@@ -124,31 +124,30 @@ def test_a_sum_of_two_gammas_by_quadrature(first, second, point):
     (a, s), (b, r) = first, second
 
     def left(v):
-        return special.gammainc(a, point * (1.0 - v) / s) * math.exp(-v * point / r)
+        return special.gammainc(a, point * (1.0 - v) / s)
 
-    # The powers v ** (b - 1) and, near 1, (1 - v) ** a are left to the rule.
-    log_scale = b * math.log(point / r) - special.gammaln(b)
-    if b < 1.0:
-        head, _ = integrate.quad(left, 0.0, 0.02, weight="alg", wvar=(b - 1.0, 0.0))
-    else:
-        head, _ = integrate.quad(lambda v: left(v) * v ** (b - 1.0) if v else 0.0, 0.0, 0.02)
+    def density(v):
+        return math.exp(b * math.log(point / r) - special.gammaln(b) + (b - 1.0) * math.log(v) - v * point / r)
 
-    def rest(v):
-        return math.exp(log_scale + (b - 1.0) * math.log(v) - v * point / r) * special.gammainc(
-            a, point * (1.0 - v) / s
+    # The powers v ** (b - 1) near 0 and (1 - v) ** a near 1 are left to the rule.
+    cut = 0.02 if b < 1.0 else 0.0
+    if cut:
+        scale = (point / r) ** b / special.gamma(b)
+        head, _ = integrate.quad(
+            lambda v: scale * left(v) * math.exp(-v * point / r), 0.0, cut, weight="alg", wvar=(b - 1.0, 0.0)
         )
-
+    else:
+        head = 0.0
     mode = min(max(b * r / point, 0.03), 0.97)
-    middle, _ = integrate.quad(rest, 0.02, 0.99, points=[mode], limit=500)
+    middle, _ = integrate.quad(lambda v: left(v) * density(v) if v else 0.0, cut, 0.99, points=[mode], limit=500)
     tail, _ = integrate.quad(
-        lambda v: rest(v) * (1.0 - v) ** -a if v < 1.0 else rest(1.0 - 1e-15) * 1e-15**-a,
+        lambda v: density(v) * left(min(v, 1.0 - 1e-12)) / max(1.0 - v, 1e-12) ** a,
         0.99,
         1.0,
         weight="alg",
         wvar=(0.0, a),
     )
-    expected = math.exp(log_scale) * head + middle + tail
-    assert below([a, b], [s, r], point) == pytest.approx(expected, abs=1e-9)
+    assert below([a, b], [s, r], point) == pytest.approx(head + middle + tail, abs=1e-9)
 
 
 def test_many_very_unequal_terms_by_sampling():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmd_trialsim.kernel import sorting
@@ -14,6 +14,7 @@ sort_by = door(sorting.sort_by.py_func)
 NUMBERS = st.lists(st.floats(allow_nan=False) | st.sampled_from([0.0, 1.0, 2.0]), max_size=80)
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(NUMBERS.filter(len), st.data())
 def test_kth_smallest_is_that_of_a_sorted_array(numbers, data):
     k = data.draw(st.integers(0, len(numbers) - 1))
@@ -23,6 +24,7 @@ def test_kth_smallest_is_that_of_a_sorted_array(numbers, data):
     assert values[-1] == -np.inf
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(NUMBERS)
 def test_sort_by_is_a_stable_argsort(numbers):
     order = np.full(len(numbers) + 1, -7)

@@ -60,5 +60,7 @@ class BetaMixture(NamedTuple):
         total = np.zeros((self.weight.shape[0], future + 1))
         for k in range(self.weight.shape[1]):
             alpha, beta = self.alpha[:, k, None], self.beta[:, k, None]
-            total += self.weight[:, k, None] * np.exp(choose + betaln(alpha + y, beta + future - y) - betaln(alpha, beta))
+            total += self.weight[:, k, None] * np.exp(
+                choose + betaln(alpha + y, beta + future - y) - betaln(alpha, beta)
+            )
         return total

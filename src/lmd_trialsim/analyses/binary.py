@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.analyses.beta_mixture import Array, BetaMixture
+from lmd_trialsim.analyses.beta_mixture import Array
 from lmd_trialsim.kernel.jit import Seam, kernel
 from lmd_trialsim.kernel.seams import answer, estimate
 
@@ -157,6 +157,30 @@ def planned_count(question: PlannedCount, stream, desk, look):
         n += desk.cells[arms - 1, stratum].patients
         x += desk.cells[arms - 1, stratum].responses
     return float(x) if n == question.planned[look] else math.nan
+
+
+class TotalResponses(NamedTuple):
+    """The number of responses, where just `planned` patients have been evaluated."""
+
+    planned: int
+
+
+@answer_counts.case
+def total_responses(question: TotalResponses, desk, n_treatment, x_treatment, n_control, x_control):
+    """The same of counts in imagination."""
+    return float(x_treatment) if n_treatment == question.planned else math.nan
+
+
+class NoAnswer(NamedTuple):
+    """What is asked of numbers of patients that cannot occur."""
+
+    end: int
+
+
+@answer_counts.case
+def no_answer(question: NoAnswer, desk, n_treatment, x_treatment, n_control, x_control):
+    """It cannot be told."""
+    return math.nan
 
 
 class CountQuestion(NamedTuple):

@@ -41,14 +41,15 @@ def binomial_tail(rate: float, largest: int, higher_is_better: bool) -> RateTabl
     return RateTable(values, 0)
 
 
-def _nodes(largest: int, low: float, high: float) -> tuple[Array, Array, Array]:
+def _nodes(largest: int, least: float, low: float, high: float) -> tuple[Array, Array, Array]:
     """Return nodes p in (low, high), log weights, and log distances to `low` and `high` (tanh-sinh, Takahasi and Mori 1974).
 
     The trapezoidal rule in t, p = low + (high - low) / (1 + exp(-pi sinh t)), is exponentially accurate once its step is
-    below a posterior's standard deviation; the step shrinks with the number of patients.
+    below a posterior's standard deviation; the step shrinks with the number of patients. The range covers a density
+    p ** (least - 1) up to a mass of e-16 beyond it.
     """
-    step = min(0.08, 0.6 / math.sqrt(largest + 1.0) / 2.0)
-    half = math.ceil(5.2 / step / 4) * 4
+    step = min(0.08, 0.42 / math.sqrt(largest + 1.0))
+    half = math.ceil(math.asinh(36.0 / (math.pi * min(least, 1.0))) / step / 4) * 4
     t = (np.arange(2 * half) - half + 0.5) * step
     logit = math.pi * np.sinh(t)
     share = -np.logaddexp(0.0, -logit)  # log of p's share of the interval, exact at both ends
@@ -78,7 +79,8 @@ def posterior_contrast(
         low, high = max(0.0, margin), min(1.0, 1.0 + margin)
     elif scale == RATIO:
         high = min(1.0, margin)
-    p, log_weight, log_distance = _nodes(largest, low, high)
+    least = min(x.min() for x in (treatment.alpha, treatment.beta, control.alpha, control.beta))
+    p, log_weight, log_distance = _nodes(largest, float(least), low, high)
     log_p = log_distance[0] if low == 0.0 else np.log(p)
     log_q = log_distance[1] if high == 1.0 else np.log1p(-p)
     posterior = treatment.given(n_t, x_t)
@@ -128,7 +130,9 @@ def wilson_estimate(numbers: Iterable[int]) -> RateEstimate:
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = (x + z2 / 2.0) / (n + z2)
         half = np.sqrt(z2 * (x * (n - x) / n + z2 / 4.0)) / (n + z2)
-        return RateEstimate(index, np.where(n > 0, x / n, math.nan), np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0))
+        return RateEstimate(
+            index, np.where(n > 0, x / n, math.nan), np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+        )
 
 
 def kernel_prior(prior: BetaMixture) -> BetaPrior:

@@ -1,4 +1,4 @@
-"""Exponential event times with gamma priors on the hazards: conjugate, so a look needs events and patient-months only."""
+"""Exponential event times with gamma priors on the hazards: conjugate; a look needs events and patient-months only."""
 
 from __future__ import annotations
 

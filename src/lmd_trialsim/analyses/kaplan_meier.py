@@ -19,7 +19,7 @@ _QUANTILE = 1.959963984540054  # of the standard normal distribution at 0.975
 
 
 class MilestoneSurvivalZ(NamedTuple):
-    """z of survival at `month`, treatment less control less `margin`; of z_of_proportions if nobody is censored."""
+    """z of survival at `month`, treatment less control less `margin`; uncensored, the unpooled z of proportions."""
 
     month: float
     margin: float
@@ -187,7 +187,7 @@ def survival_above_z(desk, month, null):
 
 @answer.case
 def answer_survival_above(question: SurvivalAboveZ, stream, desk, look):
-    """The delta method on Greenwood's variance (Kalbfleisch and Prentice 1980, section 1.3)."""
+    """The delta method on Greenwood's variance (Kalbfleisch and Prentice 1980, chapter 1)."""
     return survival_above_z(desk, question.month, question.null)
 
 

@@ -145,7 +145,7 @@ def _along_contour(shape, scale, terms, point, crossing, width, lean, first, ste
         size = width * cosh * math.exp(size)
         value = size * (math.cos(turn) - lean * sinh / cosh * math.sin(turn))
         total += value
-        if size < _NEGLIGIBLE:
+        if not size >= _NEGLIGIBLE:
             break
         if point == 0.0 and size * remoteness < _NEGLIGIBLE * imaginary:
             total += value / math.expm1(power * step)

@@ -1,1 +1,14 @@
 """What a trial does: the face of each family in YAML, and how it lowers to the one plan."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lmd_trialsim.designs.generic import SingleArm, TwoArm
+from lmd_trialsim.designs.named import Bop2, LeeLiu, SimonTwoStage, SingleStage, ThallSimon
+
+Design = Annotated[
+    SingleArm | TwoArm | SimonTwoStage | SingleStage | ThallSimon | LeeLiu | Bop2, Field(discriminator="kind")
+]

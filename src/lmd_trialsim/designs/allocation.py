@@ -2,12 +2,89 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.seams import allocate
+from lmd_trialsim.reading import At
+
+Share = Annotated[int, Field(ge=1, le=100)]
+
+
+class AllocationSpec(Spec):
+    """How patients are allocated to the arms."""
+
+    ratio: dict[str, Share] | None = Field(None, description="whole shares by arm; 1 each where not said")
+    method: Literal["blocks", "simple", "fixed_order"] = Field(
+        "blocks", description="permuted blocks, each patient on its own, or a fixed order of arms"
+    )
+    block: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None, description="patients in a block: a multiple of the sum of the ratio; twice the sum where not said"
+    )
+    stratify_by: Annotated[list[Literal["strata"]], Field(max_length=1)] = Field(
+        default_factory=list, description="[strata]: blocks of their own in each stratum"
+    )
+    order: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="for fixed_order: the arms in turn, repeated"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> AllocationSpec:
+        if self.method != "blocks" and self.block is not None:
+            raise At(("block",), f"goes with method: blocks, not {self.method}. Remove it", key=True)
+        if self.method != "blocks" and self.stratify_by:
+            raise At(("stratify_by",), f"goes with method: blocks, not {self.method}. Remove it", key=True)
+        if (self.method == "fixed_order") != (self.order is not None):
+            raise At(("method",), "order and method: fixed_order go together. Give both or neither.")
+        if self.method == "fixed_order" and self.ratio is not None:
+            raise At(("ratio",), "contradicts order, which sets the ratio. Remove it", key=True)
+        return self
+
+    def shares(self, arms: list[str]) -> list[int]:
+        """Return whole shares in the order of `arms`."""
+        if self.order is not None:
+            return [self.order.count(arm) for arm in arms]
+        return [(self.ratio or {}).get(arm, 1) for arm in arms]
+
+    def block_size(self, arms: list[str]) -> int:
+        """Return the patients of a block."""
+        return self.block or 2 * sum(self.shares(arms))
+
+    def plan(self, arms: list[str]) -> Any:
+        """Return the Plan that kernels read."""
+        shares = self.shares(arms)
+        if self.order is not None:
+            return FixedOrder(np.array([arms.index(arm) for arm in self.order]))
+        if self.method == "simple":
+            upto = np.cumsum(shares) / sum(shares)
+            upto[-1] = 1.0
+            return Simple(upto)
+        places = np.array(shares) * (self.block_size(arms) // sum(shares))
+        return Blocks(places, int(bool(self.stratify_by)))
+
+    def range_of_treatment(self, arms: list[str], patients: int, strata: int) -> range:
+        """Return the numbers that the second arm can have among the first `patients` (all of them, and few others)."""
+        shares = self.shares(arms)
+        if self.order is not None:
+            got = sum(self.order[i % len(self.order)] == arms[1] for i in range(patients))
+            return range(got, got + 1)
+        if self.method == "simple":
+            return range(patients + 1)
+        size = self.block_size(arms)
+        of_treatment = size // sum(shares) * shares[1]
+        if not self.stratify_by:
+            full, left = divmod(patients, size)
+            low, high = max(0, left - (size - of_treatment)), min(left, of_treatment)
+            return range(full * of_treatment + low, full * of_treatment + high + 1)
+        spread = strata * of_treatment * (size - of_treatment) / size
+        expected = patients * of_treatment / size
+        low, high = math.floor(expected - spread), math.ceil(expected + spread)
+        return range(max(0, low), min(patients, high) + 1)
 
 
 class AllToOne(NamedTuple):

@@ -3,14 +3,107 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from lmd_trialsim.evidence.quantities import PlainMonths, PlainPositiveMonths, Spec
 from lmd_trialsim.kernel.desk import NOT_EVALUABLE
 from lmd_trialsim.kernel.enrolment import count_enrolled, last_patient_followed, make_ready, month_enrolled
 from lmd_trialsim.kernel.seams import await_look
 from lmd_trialsim.kernel.sorting import kth_smallest
+from lmd_trialsim.reading import At, Several
+
+Number = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Every(Spec):
+    """Looks at regular numbers: from, from + every, ..., up to and with the last one that is not beyond `to`."""
+
+    first: Number = Field(alias="from", description="the first look")
+    every: Number = Field(description="the step from look to look")
+    to: Number = Field(description="the last look at most")
+
+    def numbers(self) -> list[int]:
+        """Return the numbers."""
+        return list(range(self.first, self.to + 1, self.every))
+
+
+Numbers = Every | Annotated[list[Number], Field(min_length=1, max_length=1000)]
+
+
+class FinalSpec(Spec):
+    """A last look, set by the follow-up of the last patient."""
+
+    follow_up_months: PlainMonths = Field(description="months from the last patient's entry to the last look")
+
+
+class LooksSpec(Spec):
+    """When the data are looked at: by patients enrolled or evaluable, events, or months; and a final look by follow-up."""
+
+    patients: Numbers | None = Field(None, description="looks when so many patients are enrolled")
+    evaluable: Numbers | None = Field(
+        None, description="looks when so many patients have come to their assessment (binary endpoints)"
+    )
+    events: Numbers | None = Field(None, description="looks when so many events have been seen, or all that can be")
+    months: Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="looks at calendar months"
+    )
+    final: FinalSpec | None = Field(
+        None,
+        description="a last look so long after the last patient's entry; with `events`, the last listed look comes then "
+        "at the latest",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> LooksSpec:
+        given = [kind for kind in ("patients", "evaluable", "events", "months") if getattr(self, kind) is not None]
+        if len(given) > 1:
+            raise At((given[1],), f"contradicts {given[0]}: looks are counted in one unit. Remove one", key=True)
+        if not given and self.final is None:
+            raise At((), "says no look", allowed="patients, evaluable, events, months, final")
+        if not given:
+            return self
+        numbers = self.listed(given[0])
+        for i in range(1, len(numbers)):
+            if numbers[i] <= numbers[i - 1]:
+                raise Several([At((given[0], i), "looks must increase. Sort them, and name each once.")])
+        if not numbers:
+            raise At((given[0], "to"), "comes before the first look. Raise it.")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """What the looks are counted in; "final" where there is only a final look by follow-up."""
+        return next((k for k in ("patients", "evaluable", "events", "months") if getattr(self, k) is not None), "final")
+
+    def listed(self, unit: str) -> list[Any]:
+        """Return the listed looks of this unit."""
+        given = getattr(self, unit)
+        return given.numbers() if isinstance(given, Every) else list(given)
+
+    def numbers(self) -> list[float]:
+        """Return the listed looks."""
+        return [] if self.unit == "final" else self.listed(self.unit)
+
+    @property
+    def count(self) -> int:
+        """How many looks there are, a final look by follow-up included."""
+        extra = self.final is not None and self.unit != "events"
+        return len(self.numbers()) + int(extra)
+
+    def plan(self, delay: float) -> Any:
+        """Return the schedule that kernels read; `delay` is the assessment's, in months from entry."""
+        final = Final(self.final.follow_up_months if self.final else -1.0)
+        numbers = np.array(self.numbers() + ([0] if self.count > len(self.numbers()) else []))
+        if self.unit == "evaluable":
+            return AtEvaluable(numbers, final, delay)
+        if self.unit == "events":
+            return AtEvents(numbers, final)
+        if self.unit == "months":
+            return AtMonths(numbers.astype(float), final)
+        return AtPatients(numbers, final)
 
 
 class Final(NamedTuple):

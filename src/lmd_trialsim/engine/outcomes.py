@@ -24,6 +24,13 @@ ARMS = 11
 MONTHS, ESTIMATE, LOW, HIGH = 0, 1, 2, 3
 NUMBERS = 4
 
+# Columns of the log of one trial, a row a look; the answers to the design's questions follow.
+LOOK_NUMBER, LOOK_MONTH, LOOK_ENROLLED, LOOK_EVALUABLE, LOOK_EVENTS, LOOK_RULE = 0, 1, 2, 3, 4, 5
+LOOK_REVIEW = 6  # 1 where this is the complete follow-up of an early verdict, not a look of the trial
+LOOK_ANSWERS = 7
+
+NO_LOG = np.zeros((0, LOOK_ANSWERS))
+
 
 class Outcomes(NamedTuple):
     """Rows of a chunk."""

@@ -77,6 +77,21 @@ def analysable(rules, answers, look):
 
 
 @kernel
+def write_look(desk, row, look, month, rule, review):
+    """Write what was known at a look, and the answers."""
+    state = desk.state[0]
+    row[column.LOOK_NUMBER] = look
+    row[column.LOOK_MONTH] = month
+    row[column.LOOK_ENROLLED] = state.enrolled
+    row[column.LOOK_EVALUABLE] = state.evaluable
+    row[column.LOOK_EVENTS] = state.events
+    row[column.LOOK_RULE] = rule
+    row[column.LOOK_REVIEW] = 1.0 if review else 0.0
+    for question in range(row.shape[0] - column.LOOK_ANSWERS):
+        row[column.LOOK_ANSWERS + question] = desk.answers[question]
+
+
+@kernel
 def count_arms(desk, patients, integers):
     """Write the patients of each arm among the first so many."""
     for arm in range(integers.shape[0] - column.ARMS):
@@ -86,13 +101,14 @@ def count_arms(desk, patients, integers):
 
 
 @kernel
-def play_trial(plan, stream, desk, integers, numbers):
-    """Play one replicate and write its row."""
+def play_trial(plan, stream, desk, integers, numbers, log):
+    """Play one replicate and write its row; each look is written to `log` as far as that has rows."""
     limits = plan.limits
     state = desk.state[0]
     open_trial(desk, limits.max_patients)
     last = limits.looks - 1
     look = 0
+    written = 0
     recorded = False
     review = False  # The look at hand is the complete follow-up of a verdict already recorded.
     resume = 0
@@ -112,6 +128,9 @@ def play_trial(plan, stream, desk, integers, numbers):
                 look = last
         rule = look_at(plan, stream, desk, look, month)
         verdict = verdict_of(plan.rules, rule)
+        if written < log.shape[0]:
+            write_look(desk, log[written], look, month, rule, review)
+            written += 1
         if review:
             early = integers[column.VERDICT]
             integers[column.CONTRADICTED] = 1 if (verdict == EFFICACY) != (early == EFFICACY) else 0
@@ -164,8 +183,8 @@ def play_trial(plan, stream, desk, integers, numbers):
 
 
 @door
-def play_chunk(plan, desk, seed, start, stop, integers, numbers):
-    """Play replicates [start, stop); row r - start holds replicate r."""
+def play_chunk(plan, desk, seed, start, stop, integers, numbers, log):
+    """Play replicates [start, stop); row r - start holds replicate r. `log` is of the last one; (0, 0) keeps none."""
     for replicate in range(start, stop):
         row = replicate - start
-        play_trial(plan, Stream(seed, replicate), desk, integers[row], numbers[row])
+        play_trial(plan, Stream(seed, replicate), desk, integers[row], numbers[row], log)

@@ -37,6 +37,11 @@ PATIENT = np.dtype(
         ("outcome", "i8"),  # of a binary endpoint
         ("arm", "i8"),
         ("stratum", "i8"),
+        ("kept_follow", "f8"),  # kept aside while the data are completed in imagination
+        ("kept_status", "i8"),
+        ("kept_arm", "i8"),
+        ("kept_arrival", "f8"),
+        ("kept_censor", "f8"),
     ]
 )
 
@@ -47,7 +52,8 @@ CELL = np.dtype(
         ("events", "i8"),  # events
         ("months", "f8"),  # patient-months
         ("places", "i8"),  # places left in the open block
-        ("enrolled", "i8"),
+        ("kept_events", "i8"),
+        ("kept_months", "f8"),
     ]
 )
 

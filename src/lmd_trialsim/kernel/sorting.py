@@ -46,7 +46,8 @@ def sort_by(values, count, order):
             value = values[moving]
             place = position
             while place >= gap and (
-                values[order[place - gap]] > value or (values[order[place - gap]] == value and order[place - gap] > moving)
+                values[order[place - gap]] > value
+                or (values[order[place - gap]] == value and order[place - gap] > moving)
             ):
                 order[place] = order[place - gap]
                 place -= gap

@@ -63,9 +63,7 @@ def draw_lossy_binary(endpoint: LossyBinary, accrual, stream, desk, start, stop)
 def _count_known(delay, accrual, desk, month):
     """Add the patients whose assessment has come due: the first so many, as the delay is the same for all."""
     state = desk.state[0]
-    while state.known < state.enrolled and (
-        delay == 0.0 or arrival_month(accrual, desk, state.known) + delay <= month
-    ):
+    while state.known < state.enrolled and (delay == 0.0 or arrival_month(accrual, desk, state.known) + delay <= month):
         person = desk.patients[state.known]
         if person.outcome <= RESPONSE:
             cell = desk.cells[person.arm, person.stratum]

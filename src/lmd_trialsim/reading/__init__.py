@@ -2,7 +2,7 @@
 
 from lmd_trialsim.reading.document import LIMIT, Document, read_yaml
 from lmd_trialsim.reading.mistakes import At, Loc, Mistake, ScenarioError, Several, render
-from lmd_trialsim.reading.validating import validate
+from lmd_trialsim.reading.validating import complaints_of, validate
 
 __all__ = [
     "LIMIT",
@@ -12,6 +12,7 @@ __all__ = [
     "Mistake",
     "ScenarioError",
     "Several",
+    "complaints_of",
     "read_yaml",
     "render",
     "validate",

@@ -1,5 +1,6 @@
 """From plain data to a pydantic model, or every mistake that pydantic finds, each told once and in its place."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmd_trialsim.reading.document import Document
@@ -28,6 +29,11 @@ def validate(model: type[Model], document: Document, context: Any = None) -> Mod
     told = [told for finding in _collapsed(findings, 0) for told in tell(finding)]
     misspelled = {one.meant for one in told if one.meant}  # not missing, only written differently
     raise ScenarioError(_mistake(one.at, document) for one in told if one.missing not in misspelled)
+
+
+def complaints_of(document: Document, wrong: Iterable[At]) -> ScenarioError:
+    """Return the error that tells these complaints, with loc from the document's top."""
+    return ScenarioError([_mistake(at, document) for at in wrong])
 
 
 def _mistake(at: At, document: Document) -> Mistake:

@@ -1,0 +1,149 @@
+"""What is added up of trials: whole numbers only, so that any order and any cutting into chunks gives the same sums.
+
+Numbers with fractions are added as multiples of 2 ** -30: rounding each by at most 2 ** -31 is far below any Monte
+Carlo error, and sums of whole numbers do not depend on their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.engine import outcomes as column
+from lmd_trialsim.engine.outcomes import Outcomes
+
+Integers = NDArray[np.int64]
+
+UNIT = 2.0**30
+LARGEST = 700.0
+"""Larger numbers are counted as this: their squares still fit when a chunk is added up."""
+
+BINS_A_MONTH = 50
+MONTH_BINS = int(LARGEST) * BINS_A_MONTH + 1
+VERDICTS = 4
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums of so many numbers, of their squares and of the squares' squares, in units of 2 ** -30."""
+
+    count: int
+    first: int
+    second: int
+    fourth: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Moments:
+        """Return the sums of the finite values."""
+        finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
+
+        def added(numbers: NDArray[np.float64]) -> int:
+            return int(np.rint(np.clip(numbers, -(LARGEST**2), LARGEST**2) * UNIT).astype(np.int64).sum())
+
+        return cls(len(finite), added(finite), added(finite**2), added(finite**4))
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.first + other.first,
+            self.second + other.second,
+            self.fourth + other.fourth,
+        )
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return self.first / self.count / UNIT
+
+    @property
+    def mean_square(self) -> float:
+        """The mean of the squares."""
+        return self.second / self.count / UNIT
+
+    @property
+    def variance(self) -> float:
+        """The sample variance; 0 of fewer than two numbers."""
+        if self.count < 2:
+            return 0.0
+        # In whole numbers: no cancellation.
+        numerator = self.count * self.second * int(UNIT) - self.first**2
+        return max(numerator / (self.count * (self.count - 1)) / UNIT**2, 0.0)
+
+    @property
+    def variance_of_squares(self) -> float:
+        """The sample variance of the squares."""
+        if self.count < 2:
+            return 0.0
+        numerator = self.count * self.fourth * int(UNIT) - self.second**2
+        return max(numerator / (self.count * (self.count - 1)) / UNIT**2, 0.0)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over replicates. Verdicts: 0 inconclusive, 1 efficacy, 2 futility, 3 harm."""
+
+    replicates: int
+    verdicts: Integers  # (VERDICTS, looks) trials by verdict and look
+    contradicted: Integers  # (VERDICTS,) early verdicts that complete follow-up contradicts
+    closed: int
+    not_analysable: int
+    success_ignoring: int
+    accrual_closed: Integers  # (2,) for efficacy, for futility
+    patients: Integers  # (most patients + 1,) trials by number of patients
+    months: Integers  # (MONTH_BINS,) trials by duration, BINS_A_MONTH to a month
+    duration: Moments
+    arms: tuple[Moments, ...]
+    evaluable: Moments
+    events: Moments
+    estimates: tuple[Moments, ...]  # by verdict
+    errors: tuple[Moments, ...]  # estimate minus truth, by verdict; empty sums where there is no one truth
+    covered: Integers  # (VERDICTS,) trials whose interval holds the truth
+    intervals: Integers  # (VERDICTS,) trials with an interval
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, looks: int, most_patients: int, effect: float) -> Tally:
+        """Return the sums over the rows; `effect` is the true effect, NaN where there is not one."""
+        integers, numbers = outcomes
+        verdict, look = integers[:, column.VERDICT], integers[:, column.LOOK]
+        estimate = numbers[:, column.ESTIMATE]
+        has_interval = np.isfinite(numbers[:, column.LOW]) | np.isfinite(numbers[:, column.HIGH])
+        has_interval &= np.isfinite(estimate) & np.isfinite(effect)
+        holds = has_interval & (numbers[:, column.LOW] <= effect) & (effect <= numbers[:, column.HIGH])
+        months = numbers[:, column.MONTHS]
+
+        def by_verdict(mask: NDArray[np.bool_]) -> Integers:
+            return np.bincount(verdict[mask], minlength=VERDICTS).astype(np.int64)
+
+        def moments(values: NDArray[np.float64]) -> tuple[Moments, ...]:
+            return tuple(Moments.of(values[verdict == v]) for v in range(VERDICTS))
+
+        return cls(
+            replicates=len(verdict),
+            verdicts=np.bincount(verdict * looks + look, minlength=VERDICTS * looks).reshape(VERDICTS, looks),
+            contradicted=by_verdict(integers[:, column.CONTRADICTED] > 0),
+            closed=int(integers[:, column.CLOSED].sum()),
+            not_analysable=int((integers[:, column.ANALYSABLE] == 0).sum()),
+            success_ignoring=int(integers[:, column.SUCCESS_IGNORING].sum()),
+            accrual_closed=np.array([(integers[:, column.ACCRUAL_CLOSED] == v).sum() for v in (4, 5)]),
+            patients=np.bincount(integers[:, column.PATIENTS], minlength=most_patients + 1),
+            months=np.bincount(
+                np.minimum(months * BINS_A_MONTH, MONTH_BINS - 1).astype(np.int64), minlength=MONTH_BINS
+            ),
+            duration=Moments.of(months),
+            arms=tuple(Moments.of(arm.astype(float)) for arm in integers[:, column.ARMS :].T),
+            evaluable=Moments.of(integers[:, column.EVALUABLE].astype(float)),
+            events=Moments.of(integers[:, column.EVENTS].astype(float)),
+            estimates=moments(estimate),
+            errors=moments(estimate - effect),
+            covered=by_verdict(holds),
+            intervals=by_verdict(has_interval),
+        )
+
+    def __add__(self, other: Tally) -> Tally:
+        def added(a: Any, b: Any) -> Any:
+            return tuple(map(added, a, b)) if isinstance(a, tuple) else a + b
+
+        return Tally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})

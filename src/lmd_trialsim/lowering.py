@@ -1,0 +1,147 @@
+"""From what a person wrote to the numbers that kernels read: one design under one truth."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.checks import arms_of
+from lmd_trialsim.designs.allocation import AllToOne
+from lmd_trialsim.designs.asking import Asker
+from lmd_trialsim.designs.generic import General, TwoArm
+from lmd_trialsim.engine.plan import Limits, TrialPlan
+from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.enrolment import Enrolment
+from lmd_trialsim.kernel.jit import canonical
+from lmd_trialsim.patients.binary import LOSS, Binary, LossyBinary
+from lmd_trialsim.patients.course import Curve, curve_in, hazards_of, rate_in
+from lmd_trialsim.patients.strata import OneStratum, Strata
+from lmd_trialsim.patients.time_to_event import TimeToEvent, nobody
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario, Truth
+
+
+class Setting(NamedTuple):
+    """A design with the names resolved that it uses."""
+
+    scenario: Scenario
+    design: General
+    arms: list[str]
+    strata: list[str]
+
+    @classmethod
+    def of(cls, scenario: Scenario, design: str) -> Setting:
+        """Return the setting of the design of this name."""
+        general = scenario.designs[design].general()
+        return cls(scenario, general, arms_of(scenario, general), scenario.population.stratum_names())
+
+    @property
+    def shares(self) -> list[float]:
+        """The shares of the strata."""
+        given = [share.value for share in self.scenario.population.strata.values()] or [1.0]
+        return [share / sum(given) for share in given]
+
+    @property
+    def max_patients(self) -> int:
+        """No more patients than this, by the design or because no more exist."""
+        cap = self.scenario.population.enrolment_cap
+        return min(self.design.max_patients, cap or self.design.max_patients)
+
+    @property
+    def delay(self) -> float:
+        """Months from entry to the assessment of a binary endpoint."""
+        return float(getattr(self.scenario.endpoints[self.design.endpoint], "assessed_after_months", 0.0))
+
+    def curves(self, truth: Truth) -> list[list[Curve]]:
+        """Return the event times by arm and stratum."""
+        courses = truth.courses[self.design.endpoint]
+        return [
+            [curve_in(courses, arm, stratum, self.scenario.control) for stratum in self.strata] for arm in self.arms
+        ]
+
+    def rates(self, truth: Truth) -> list[list[float]]:
+        """Return the probability of a binary endpoint's outcome by arm and stratum."""
+        endpoint = self.scenario.endpoints[self.design.endpoint]
+        courses = truth.courses[self.design.endpoint]
+        control = self.scenario.control
+
+        def rate(arm: str, stratum: str) -> float:
+            from lmd_trialsim.patients.course import OF_RATES, course_in
+
+            course = course_in(courses, arm, stratum)
+            if endpoint.kind == "survival_at_month" and all(getattr(course, way) is None for way in OF_RATES):
+                return curve_in(courses, arm, stratum, control).survival(endpoint.month)
+            return rate_in(courses, arm, stratum, control)
+
+        return [[rate(arm, stratum) for stratum in self.strata] for arm in self.arms]
+
+    def lossless(self, truth: Truth) -> bool:
+        """Whether every patient comes to the assessment."""
+        endpoint = self.scenario.endpoints[self.design.endpoint]
+        if endpoint.kind == "time_to_event":
+            return False
+        dies = bool(truth.death) and endpoint.kind == "binary"
+        return not (self.delay > 0.0 and (dies or truth.drop_out is not None))
+
+
+def _drop_out(setting: Setting, truth: Truth) -> list[list[Curve]]:
+    given = truth.drop_out
+    assert given is not None
+    if given.per_month is not None:
+        hazard = given.per_month.value
+    else:
+        assert given.proportion is not None
+        assert given.by_month is not None
+        hazard = -math.log1p(-given.proportion.value) / given.by_month.value
+    return [[Curve(1.0, 0.0, (0.0,), (hazard,))] * len(setting.strata)] * len(setting.arms)
+
+
+def _endpoint(setting: Setting, truth: Truth) -> Any:
+    endpoint = setting.scenario.endpoints[setting.design.endpoint]
+    shape = len(setting.arms), len(setting.strata)
+    drops_out = hazards_of(_drop_out(setting, truth)) if truth.drop_out is not None else nobody(*shape)
+    if endpoint.kind == "time_to_event":
+        followed = endpoint.followed_for_months or math.inf
+        return TimeToEvent(hazards_of(setting.curves(truth)), drops_out, int(truth.drop_out is not None), followed)
+    rates = np.array(setting.rates(truth))
+    purpose = random.RESPONSE if endpoint.kind == "binary" else random.EVENT
+    if setting.lossless(truth):
+        return Binary(rates, purpose, setting.delay)
+    dies, if_dead = nobody(*shape), LOSS["failure"]
+    if endpoint.kind == "binary":
+        if_dead = LOSS[endpoint.death_before_assessment]
+        if truth.death:
+            control = setting.scenario.control
+            dies = hazards_of(
+                [[curve_in(truth.death, arm, stratum, control) for stratum in setting.strata] for arm in setting.arms]
+            )
+    return LossyBinary(
+        rates, purpose, setting.delay, dies, drops_out, if_dead, LOSS[endpoint.drop_out_before_assessment]
+    )
+
+
+def lower(scenario: Scenario, design_name: str, truth_name: str) -> TrialPlan:
+    """Return the plan of one design under one truth.
+
+    Both must exist in the scenario; everything else has been checked when it was read.
+    """
+    setting = Setting.of(scenario, design_name)
+    design, truth = setting.design, scenario.truths[truth_name]
+    asker = Asker(setting, truth)
+    rules = asker.rules()
+    allocation = design.allocation.plan(setting.arms) if isinstance(design, TwoArm) else AllToOne(0)
+    upto = np.cumsum(setting.shares)
+    upto[-1] = 1.0
+    enrolment = Enrolment(
+        scenario.population.accrual.plan(),
+        Strata(upto) if len(setting.strata) > 1 else OneStratum(1),
+        allocation,
+        _endpoint(setting, truth),
+        int(design.accrual_at_looks == "pauses"),
+    )
+    limits = Limits(design.looks.count, setting.max_patients, design.max_months or math.inf, design.months_to_decide)
+    plan = TrialPlan(enrolment, design.looks.plan(setting.delay), asker.questions(), rules, asker.estimator(), limits)
+    return canonical(plan)  # type: ignore[no-any-return]
