@@ -15,7 +15,6 @@ from lmd_trialsim.analyses.risk_sets import (
 )
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import answer
-from lmd_trialsim.kernel.sorting import sort_by
 
 
 class LogRank(NamedTuple):
@@ -62,25 +61,23 @@ def weighted_log_rank_z(desk, events, rho, gamma):
 
     Events of one month and stratum count together, with the hypergeometric variance (Mantel 1966).
     """
-    sort_by(desk.work[EVENT_MONTH], events, desk.order)
     survival = desk.work[0]  # of each stratum; the risk sets have been counted, so the row is free
     survival[:] = 1.0
     surplus = 0.0
     variance = 0.0
     place = 0
     while place < events:
-        event = desk.order[place]
+        event = place
         month = desk.work[EVENT_MONTH, event]
         stratum = int(desk.work[EVENT_STRATUM, event])
         together = 0
         observed = 0.0
-        # Ties stand in order of position, and the risk sets were written stratum by stratum: together they stand.
+        # Risk sets are written month by month, and within a month stratum by stratum.
         while place < events:
-            tied = desk.order[place]
-            if desk.work[EVENT_MONTH, tied] != month or desk.work[EVENT_STRATUM, tied] != stratum:
+            if desk.work[EVENT_MONTH, place] != month or desk.work[EVENT_STRATUM, place] != stratum:
                 break
             together += 1
-            observed += desk.work[OF_TREATMENT, tied]
+            observed += desk.work[OF_TREATMENT, place]
             place += 1
         treatment = desk.work[AT_RISK_TREATMENT, event]
         at_risk = treatment + desk.work[AT_RISK_CONTROL, event]

@@ -115,10 +115,11 @@ def predictive_of_times(question: PredictiveOfTimes, stream, desk, look):
         for patient in range(patients):
             person = desk.patients[patient]
             if person.kept_follow < person.censor or patient >= enrolled:
-                limit = min(question.ending.followed, month - person.arrival)
                 event = desk.work[5, patient]
-                person.status = 1 if event <= limit else 0
-                person.follow = event if person.status else max(limit, person.kept_follow)
+                followed = question.ending.followed
+                person.status = 1 if event <= followed and person.arrival + event <= month else 0
+                limit = max(min(followed, month - person.arrival), person.kept_follow)
+                person.follow = event if person.status else limit
             cell = desk.cells[person.arm, person.stratum]
             cell.events += person.status
             cell.months += person.follow

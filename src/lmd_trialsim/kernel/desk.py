@@ -52,6 +52,7 @@ CELL = np.dtype(
         ("events", "i8"),  # events
         ("months", "f8"),  # patient-months
         ("places", "i8"),  # places left in the open block
+        ("at_risk", "i8"),  # still followed, while risk sets are counted
         ("kept_events", "i8"),
         ("kept_months", "f8"),
     ]

@@ -50,9 +50,9 @@ def observe_time_to_event(endpoint: TimeToEvent, accrual, desk, month):
             desk.cells[arm, stratum].months = 0.0
     for patient in range(state.enrolled):
         person = desk.patients[patient]
-        limit = min(person.censor, month - person.arrival)
-        person.status = 1 if person.event <= limit else 0
-        person.follow = person.event if person.status else limit
+        # Compared on the calendar, as `await_look` counts events: month - arrival would miss the very last by rounding.
+        person.status = 1 if person.event <= person.censor and person.arrival + person.event <= month else 0
+        person.follow = person.event if person.status else min(person.censor, month - person.arrival)
         cell = desk.cells[person.arm, person.stratum]
         cell.events += person.status
         cell.months += person.follow
