@@ -76,8 +76,8 @@ class Desk(NamedTuple):
 
 
 def new_desk(patients: int, arms: int, strata: int, questions: int) -> Desk:
-    """Return a clean desk with room for `patients` and the few that may fill up a group of eight."""
-    room = patients + 16
+    """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32."""
+    room = (patients + 16 + 31) // 32 * 32
     return Desk(
         state=np.zeros(1, STATE).view(np.recarray),
         patients=np.zeros(room, PATIENT).view(np.recarray),

@@ -1,0 +1,221 @@
+"""The table of operating characteristics, for people: a block a design, a column a truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from lmd_trialsim import __version__
+from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.effects import scale_of, true_effect
+from lmd_trialsim.report import page
+from lmd_trialsim.report.digits import alone, with_error
+from lmd_trialsim.scenario import Scenario
+from lmd_trialsim.simulation import Results, Row
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TRUTHS_IN_A_BLOCK = 3
+WIDEST_HEADER = 16  # a longer name of a truth is folded where room is short
+GAP = 2
+
+MAIN = {
+    "type_i_error": "success (type I error)",
+    "power": "success (power)",
+    "probability_of_success": "success",
+    "success_ignoring_non_binding_rules": "success, rules overruled",
+    "probability_of_futility": "futility",
+    "probability_of_harm": "harm",
+    "closed_as_it_stood": "closed as it stood",
+    "not_analysable": "not analysable",
+    "expected_patients": "expected patients",
+    "patients_quantile_50": "patients, median",
+    "patients_quantile_90": "patients, 90% quantile",
+    "expected_months": "expected months",
+    "bias": "bias",
+    "root_mean_square_error": "root mean square error",
+    "coverage": "coverage, 95% interval",
+    "not_estimable": "no estimate",
+    "early_success_contradicted": "early success undone",
+    "early_futility_contradicted": "early futility undone",
+}
+"""What the table shows when not all is asked for, in its order and words."""
+
+ONLY_IF_IT_HAPPENS = ("closed_as_it_stood", "not_analysable", "not_estimable")
+OF_ESTIMATES = ("bias", "root_mean_square_error", "coverage")
+
+Key = tuple[str, str | None]
+
+
+class Line(NamedTuple):
+    """A line of a block: a characteristic, its words, and its value in each column."""
+
+    key: Key
+    label: str
+    values: tuple[Characteristic | None, ...]
+
+
+class Column(NamedTuple):
+    """A truth, played or exact."""
+
+    truth: str
+    exact: bool
+    row: Row
+
+
+class Notes:
+    """Footnotes, numbered as they come up."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, text: str) -> str:
+        """Return the mark of the note."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"n/a [{self.texts.index(text) + 1}]"
+
+
+def parts(
+    scenario: Scenario,
+    results: Results,
+    *,
+    width: int,
+    full: bool = False,
+    exact: Results | None = None,
+    not_exact: Sequence[tuple[str, str, str]] = (),
+) -> Iterator[RenderableType]:
+    """Yield the head, a block or more for each design, and the notes.
+
+    width: columns that there are. exact: numbers to stand beside those of `results`; not_exact: (design, truth, why).
+    """
+    yield page.heading(results.scenario)
+    yield page.prose(_origin(results))
+    notes = Notes()
+    doubts = False
+    for design in dict.fromkeys(row.design for row in results.rows):
+        columns = list(_columns(results, exact, design))
+        lines = list(_all_lines(columns) if full else _main_lines(columns, scale_of(scenario, design)))
+        cells = [[_cell(scenario, design, line, i, c, notes) for i, c in enumerate(columns)] for line in lines]
+        doubts |= any("±" in cell for row in cells for cell in row)
+        yield page.prose("")
+        yield page.heading(design)
+        for chosen in _blocks([line.label for line in lines], columns, cells, width):
+            both = any(column.exact for column in columns)
+            header = [_header(columns[i], both) for i in chosen]
+            rows = [
+                [line.label, *(row[i] for i in chosen)]
+                for line, row in zip(lines, cells, strict=True)
+                if any(row[i] for i in chosen)
+            ]
+            yield page.grid(["", *header], rows)
+            yield page.prose("")
+    if doubts:
+        yield page.prose("±: Monte Carlo standard error, of the simulation's finite number of trials.")
+    for number, text in enumerate(notes.texts):
+        yield page.prose(f"[{number + 1}] {text}")
+    for text in reasons(not_exact):
+        yield page.prose(f"Not exact: {text}")
+
+
+def reasons(not_exact: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield a sentence for each design and reason; the truths are named where they differ."""
+    by_design: dict[tuple[str, str], list[str]] = {}
+    for design, truth, why in not_exact:
+        by_design.setdefault((design, why), []).append(truth)
+    several = [design for design, _ in by_design]
+    for (design, why), truths in by_design.items():
+        under = f" under {', '.join(truths)}" if several.count(design) > 1 else ""
+        yield f"{design}{under}: {why.rstrip('.')}."
+
+
+def _origin(results: Results) -> str:
+    how = "exact" if results.method == "exact" else f"seed {results.seed}, {results.replicates:,} replicates of each"
+    return f"scenario {results.digest}, {how}, version {__version__}"
+
+
+def _columns(results: Results, exact: Results | None, design: str) -> Iterator[Column]:
+    known: Mapping[Key, Row] = {(row.design, row.truth): row for row in exact.rows} if exact else {}
+    for row in results.rows:
+        if row.design == design:
+            yield Column(row.truth, False, row)
+            if (design, row.truth) in known:
+                yield Column(row.truth, True, known[design, row.truth])
+
+
+def _header(column: Column, both: bool) -> str:
+    if not both:
+        return column.truth
+    return f"{column.truth}\n{'exact' if column.exact else 'simulated'}"
+
+
+def _line(key: Key, label: str, columns: Sequence[Column]) -> Line:
+    return Line(key, label, tuple(column.row.get(*key) for column in columns))
+
+
+def _main_lines(columns: Sequence[Column], scale: str) -> Iterator[Line]:
+    for name, label in MAIN.items():
+        words = f"bias, {scale}" if name == "bias" else label
+        line = _line((name, None), words, columns)
+        present = [one for one in line.values if one is not None]
+        if name == "probability_of_success":
+            # Where success has a name of its own, it stands above under that name.
+            named = [c.row.get("type_i_error") or c.row.get("power") for c in columns]
+            line = line._replace(
+                values=tuple(one if name is None else None for one, name in zip(line.values, named, strict=True))
+            )
+            if not any(line.values):
+                continue
+        if name in ONLY_IF_IT_HAPPENS and not any(one.estimate > 0.0 for one in present):
+            continue
+        if present or name in OF_ESTIMATES:
+            yield line
+
+
+def _all_lines(columns: Sequence[Column]) -> Iterator[Line]:
+    keys = dict.fromkeys((one.name, one.cell) for column in columns for one in column.row.characteristics)
+    for key in keys:
+        yield _line(key, f"{key[0]} {key[1]}" if key[1] else key[0], columns)
+
+
+def _cell(scenario: Scenario, design: str, line: Line, number: int, column: Column, notes: Notes) -> str:
+    one, name = line.values[number], line.key[0]
+    if one is None and (name not in OF_ESTIMATES or column.exact):
+        return ""
+    text = "" if one is None else alone(one) if column.exact else with_error(one)
+    return text or notes.mark(_why(scenario, design, column.truth, name, column.row))
+
+
+def _why(scenario: Scenario, design: str, truth: str, name: str, row: Row) -> str:
+    """Return why there is no such number."""
+    missing = row.get("not_estimable")
+    if missing is not None and missing.estimate >= 1.0:
+        return "No trial gave an estimate."
+    if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
+        return f"There is no single true effect ({scale_of(scenario, design)}) under this truth."
+    if name.startswith("coverage"):
+        return "No trial gave an interval."
+    return "No trial is counted here."
+
+
+def _blocks(
+    labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int
+) -> Iterator[list[int]]:
+    """Yield the columns of each block: as many truths as there is room for, three at most."""
+    room = width - max(map(len, labels), default=0)
+    block: list[int] = []
+    used = 0
+    for truth in dict.fromkeys(column.truth for column in columns):
+        own = [i for i, column in enumerate(columns) if column.truth == truth]
+        wide = [max(min(len(columns[i].truth), WIDEST_HEADER), 9, *(len(row[i]) for row in cells)) for i in own]
+        needed = sum(wide) + GAP * len(own)
+        truths = {columns[i].truth for i in block}
+        if block and (used + needed > room or len(truths) == TRUTHS_IN_A_BLOCK):
+            yield block
+            block, used = [], 0
+        block = [*block, *own]
+        used += needed
+    if block:
+        yield block
