@@ -11,7 +11,7 @@ from lmd_trialsim import __version__, characteristics
 from lmd_trialsim.characteristics import Characteristic, Facts
 from lmd_trialsim.designs.asking import VERDICTS
 from lmd_trialsim.effects import is_null, true_effect
-from lmd_trialsim.engine.backends import CHUNK, Job, run_jobs
+from lmd_trialsim.engine.backends import Job, run_jobs
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.scenario import Scenario
 
@@ -121,7 +121,7 @@ def run(
     designs: Sequence[str] | None = None,
     truths: Sequence[str] | None = None,
     progress: Callable[[int], None] = lambda played: None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Results:
     """Play the scenario and return its operating characteristics.
 

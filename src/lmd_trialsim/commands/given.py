@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,34 +26,28 @@ class Refusal(click.ClickException):
         click.echo(self.message, file=file, err=file is None)
 
 
-class Whole(click.ParamType[int]):
-    """A whole number, also written 100_000 or 1e5."""
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number within these limits, also written 100_000 or 1e5."""
 
-    name = "number"
-
-    def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number, or fail in one line."""
-        if isinstance(value, int):
-            return value
+    def number(value: str | int) -> int:
         try:
-            number = Decimal(value.strip())
+            given = Decimal(str(value).strip())
         except InvalidOperation:
-            number = Decimal("NaN")
+            given = Decimal("NaN")
         # The size is asked for before int(), which would write out every digit of 1e999999.
-        if not number.is_finite() or number.adjusted() > 30 or number != number.to_integral_value():
-            self.fail(f"{value!r} is no whole number from {self.low:,} to {self.high:,}.", param, ctx)
-        if not self.low <= number <= self.high:
-            self.fail(f"{value!r} is not within {self.low:,} and {self.high:,}.", param, ctx)
-        return int(number)
+        if not given.is_finite() or given.adjusted() > 30 or given != given.to_integral_value():
+            raise click.BadParameter(f"{value!r} is no whole number from {low:,} to {high:,}.")
+        if not low <= given <= high:
+            raise click.BadParameter(f"{value!r} is not within {low:,} and {high:,}.")
+        return int(given)
+
+    return number
 
 
-REPLICATES = Whole(1, 10_000_000_000)
-REPLICATE = Whole(0, 9_999_999_999)
-SEED = Whole(0, 2**63 - 1)
-THREADS = Whole(1, 1024)
+REPLICATES = whole(1, 10_000_000_000)
+REPLICATE = whole(0, 9_999_999_999)
+SEED = whole(0, 2**63 - 1)
+THREADS = whole(1, 1024)
 
 the_file = click.argument("file", metavar="FILE|NAME")
 the_format = click.option(

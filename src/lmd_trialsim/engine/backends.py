@@ -10,14 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.engine.compiling import compile_all
 from lmd_trialsim.engine.outcomes import LOOK_ANSWERS, NO_LOG, Outcomes, empty_outcomes
 from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.engine.tally import Tally
 from lmd_trialsim.engine.trial import play_chunk
 from lmd_trialsim.kernel.desk import Desk, new_desk
 
-CHUNK = 16_384
-"""Replicates in a chunk: enough that Python costs nothing, few enough that a desk stays small and progress visible."""
+MOST_IN_A_CHUNK = 16_384
+"""Enough that Python costs nothing, few enough that memory stays flat."""
+
+
+def chunk_size(replicates: int) -> int:
+    """Return the replicates in a chunk: at least 64 chunks of a run, so that all threads have work and progress shows."""
+    return max(1, min(MOST_IN_A_CHUNK, replicates // 64))
+
 
 
 class Job(NamedTuple):
@@ -54,8 +61,9 @@ def play_logged(job: Job, seed: int, replicate: int) -> tuple[Outcomes, NDArray[
     return outcomes, log[~np.isnan(log[:, 0])], desk
 
 
-def _chunks(jobs: Sequence[Job], size: int) -> Iterator[tuple[int, int, int]]:
+def _chunks(jobs: Sequence[Job], chunk: int | None) -> Iterator[tuple[int, int, int]]:
     for number, job in enumerate(jobs):
+        size = chunk or chunk_size(job.replicates)
         for start in range(0, job.replicates, size):
             yield number, start, min(start + size, job.replicates)
 
@@ -65,12 +73,14 @@ def run_jobs(
     seed: int,
     threads: int,
     progress: Callable[[int], None] = lambda replicates: None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> list[Tally]:
     """Play all jobs and return the tally of each.
 
     seed: of all random numbers. threads: how many play at once. progress: told the replicates that have been played.
+    chunk: replicates in a chunk, where it is to be another number than `chunk_size`; no sum depends on it.
     """
+    compile_all([job.plan for job in jobs], threads)
     totals: list[Tally | None] = [None] * len(jobs)
     stop = threading.Event()
 

@@ -81,3 +81,10 @@ def prose(text: str) -> RenderableType:
     from rich.text import Text
 
     return Text(text)
+
+
+def inset(text: str) -> RenderableType:
+    """Return a paragraph, two columns further in."""
+    from rich.padding import Padding
+
+    return Padding(prose(text), (0, 0, 0, 2), expand=False)
