@@ -41,11 +41,11 @@ def with_error(one: Characteristic) -> str:
         if proportion and value >= 1.0 > one.low:
             return f"1 (above {number(one.low, decimals(1.0 - one.low, 9))})"
         return alone(one)
-    if proportion and 0.0 < value < 0.00095:
-        return f"{value:.1e} ± {error:.1e}"
     places = decimals(error, MOST_OF_PROPORTIONS if proportion else MOST)
     shown = number(error, places)
     if float(shown) == 0.0:
+        if proportion and value < 0.00095:
+            return f"{value:.1e} ± {error:.1e}"
         return f"{number(value, places)} ± <{10.0**-places:.{places}f}"
     return f"{number(value, places)} ± {shown}"
 

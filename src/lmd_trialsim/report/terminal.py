@@ -100,9 +100,10 @@ def parts(
         lines = list(_all_lines(columns) if full else _main_lines(columns, scale_of(scenario, design)))
         cells = [[_cell(scenario, design, line, i, c, notes) for i, c in enumerate(columns)] for line in lines]
         doubts |= any("±" in cell for row in cells for cell in row)
-        yield page.prose("")
-        yield page.heading(design)
-        for chosen in _blocks([line.label for line in lines], columns, cells, width):
+        yield page.heading(f"\n{design}")
+        for number, chosen in enumerate(_blocks([line.label for line in lines], columns, cells, width)):
+            if number:
+                yield page.prose("")
             both = any(column.exact for column in columns)
             header = [_header(columns[i], both) for i in chosen]
             rows = [
@@ -111,9 +112,9 @@ def parts(
                 if any(row[i] for i in chosen)
             ]
             yield page.grid(["", *header], rows)
-            yield page.prose("")
+    yield page.prose("")
     if doubts:
-        yield page.prose("±: Monte Carlo standard error, of the simulation's finite number of trials.")
+        yield page.prose("±: Monte Carlo standard error; it shrinks with the root of the number of replicates.")
     for number, text in enumerate(notes.texts):
         yield page.prose(f"[{number + 1}] {text}")
     for text in reasons(not_exact):
