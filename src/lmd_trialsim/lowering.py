@@ -123,6 +123,18 @@ def _endpoint(setting: Setting, truth: Truth) -> Any:
     )
 
 
+def _asked(setting: Setting, design_name: str, truth: Truth) -> tuple[Any, Any, Any]:
+    """Return questions, rules and estimator: the tables of a design, built once for all truths that are alike to it."""
+    known = setting.scenario._asked
+    key = design_name, setting.lossless(truth)
+    if key not in known:
+        asker = Asker(setting, truth)
+        rules = asker.rules()
+        known[key] = canonical((asker.questions(), rules, asker.estimator()))
+    questions, rules, estimator = known[key]
+    return questions, rules, estimator
+
+
 def lower(scenario: Scenario, design_name: str, truth_name: str) -> TrialPlan:
     """Return the plan of one design under one truth.
 
@@ -130,8 +142,7 @@ def lower(scenario: Scenario, design_name: str, truth_name: str) -> TrialPlan:
     """
     setting = Setting.of(scenario, design_name)
     design, truth = setting.design, scenario.truths[truth_name]
-    asker = Asker(setting, truth)
-    rules = asker.rules()
+    questions, rules, estimator = _asked(setting, design_name, truth)
     allocation = design.allocation.plan(setting.arms) if isinstance(design, TwoArm) else AllToOne(0)
     upto = np.cumsum(setting.shares)
     upto[-1] = 1.0
@@ -143,5 +154,5 @@ def lower(scenario: Scenario, design_name: str, truth_name: str) -> TrialPlan:
         int(design.accrual_at_looks == "pauses"),
     )
     limits = Limits(design.looks.count, setting.max_patients, design.max_months or math.inf, design.months_to_decide)
-    plan = TrialPlan(enrolment, design.looks.plan(setting.delay), asker.questions(), rules, asker.estimator(), limits)
+    plan = TrialPlan(enrolment, design.looks.plan(setting.delay), questions, rules, estimator, limits)
     return canonical(plan)  # type: ignore[no-any-return]

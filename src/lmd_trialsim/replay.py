@@ -198,9 +198,7 @@ def _count(setting: Setting, people: list[Patient], arm: str, month: float) -> C
     return Count(arm, len(people), len(events), math.fsum(followed))
 
 
-def _judged(
-    setting: Setting, job: Job, look: int, evaluable: int, answers: NDArray[np.float64]
-) -> Iterator[Judged]:
+def _judged(setting: Setting, job: Job, look: int, evaluable: int, answers: NDArray[np.float64]) -> Iterator[Judged]:
     table = job.plan.rules
     for number, rule in enumerate(setting.design.rules):
         first, end = int(table.rules[number].first), int(table.rules[number].end)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
 
@@ -16,17 +16,16 @@ from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Proba
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.course import Course
 from lmd_trialsim.patients.endpoints import Endpoint
-from lmd_trialsim.reading import At, Document, Several, read_yaml, validate
+from lmd_trialsim.reading import At, Document, ScenarioError, Several, complaints_of, read_yaml, validate
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=60)]
-RESERVED = ("like", "description", "drop_out", "death")
 
 
 class Population(Spec):
     """Who arrives, and when."""
 
     accrual: AccrualSpec = Field(description="when patients arrive")
-    strata: dict[Name, Probability] = Field(default_factory=dict, description="shares of the strata, which sum to 1")
+    strata: Annotated[dict[Name, Probability], Field(max_length=100)] = Field(default_factory=dict, description="shares of the strata, which sum to 1")
     enrolment_cap: Annotated[int, Field(ge=1)] | None = Field(
         None, description="so many patients exist; no more can come"
     )
@@ -35,7 +34,8 @@ class Population(Spec):
     def _shares_sum_to_one(self) -> Population:
         total = sum(share.value for share in self.strata.values())
         if self.strata and abs(total - 1.0) > 1e-6:
-            raise At(("strata",), "the shares must sum to 1", got=f"{total:g}", key=True)
+            way_out = f"Raise or lower one by {abs(1.0 - total):.6g}."
+            raise At(("strata",), "the shares must sum to 1", got=f"{total:.8g}", way_out=way_out, key=True)
         return self
 
     def stratum_names(self) -> list[str]:
@@ -61,12 +61,11 @@ class DropOut(Spec):
 
     @model_validator(mode="after")
     def _one_way(self) -> DropOut:
-        if (self.proportion is None) != (self.by_month is None) or (self.per_month is None) == (
-            self.proportion is None
-        ):
-            raise ValueError("must say per_month, or proportion and by_month.")
+        half = (self.proportion is None) != (self.by_month is None)
+        if half or (self.per_month is None) == (self.proportion is None):
+            raise At((), "must be said in one way. Give per_month, or proportion and by_month.", key=True)
         if self.proportion is not None and self.proportion.value >= 1.0:
-            raise At(("proportion",), "must be below 1: a rate that loses everybody does not exist.")
+            raise At(("proportion",), "must be below 1: no rate loses everybody. Lower it.")
         return self
 
 
@@ -106,21 +105,26 @@ class Scenario(Spec):
     )
     question: str | None = Field(None, description="the question asked, in a paragraph")
     population: Population = Field(description="who arrives, and when")
-    endpoints: Annotated[dict[Name, Endpoint], Field(min_length=1)] = Field(description="what is measured, by name")
-    arms: Annotated[dict[Name, Arm], Field(min_length=1)] = Field(description="the arms, by name")
-    truths: Annotated[dict[Name, Truth], Field(min_length=1)] = Field(
+    endpoints: Annotated[dict[Name, Endpoint], Field(min_length=1, max_length=100)] = Field(description="what is measured, by name")
+    arms: Annotated[dict[Name, Arm], Field(min_length=1, max_length=100)] = Field(description="the arms, by name")
+    truths: Annotated[dict[Name, Truth], Field(min_length=1, max_length=1000)] = Field(
         description="how patients may really fare, by name"
     )
-    designs: Annotated[dict[Name, Design], Field(min_length=1)] = Field(description="what the trial may do, by name")
+    designs: Annotated[dict[Name, Design], Field(min_length=1, max_length=1000)] = Field(description="what the trial may do, by name")
     run: RunSpec = Field(default_factory=lambda: RunSpec.model_validate({}), description="replicates and seed")
 
-    _source: str = PrivateAttr("")
+    _asked: dict[tuple[str, bool], Any] = PrivateAttr(default_factory=dict)
+    """What `lowering` has tabulated for each design: it is the same under every truth that loses no patient, or some."""
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Scenario:
         from lmd_trialsim.checks import complaints
 
         found = list(complaints(self))
+        if not found:
+            from lmd_trialsim.feasibility import obstacles
+
+            found = list(obstacles(self))
         if found:
             raise Several(found)
         return self
@@ -136,8 +140,16 @@ class Scenario(Spec):
     @classmethod
     def of(cls, document: Document) -> Scenario:
         """Check a document that has been read."""
-        scenario = validate(cls, without_likes(document))
-        assert isinstance(scenario, cls)
+        from lmd_trialsim.likes import without_likes
+
+        filled, wrong = without_likes(document)
+        told = complaints_of(filled, wrong).mistakes
+        try:
+            scenario = validate(cls, filled)
+        except ScenarioError as error:
+            raise ScenarioError([*told, *error.mistakes]) from None
+        if told:
+            raise ScenarioError(told)
         return scenario
 
     @property
@@ -163,9 +175,9 @@ class Scenario(Spec):
             if isinstance(item, Sourced):
                 yield place, item
             elif isinstance(item, Spec):
-                extra = item.__pydantic_extra__ or {}
-                for name in (*type(item).model_fields, *extra):
+                for name in type(item).model_fields:
                     yield from walk(getattr(item, name), f"{place}.{name}")
+                yield from walk(item.__pydantic_extra__ or {}, place)
             elif isinstance(item, Mapping):
                 for name, value in item.items():
                     yield from walk(value, f"{place}.{name}")
@@ -175,72 +187,3 @@ class Scenario(Spec):
 
         for section in ("population", "truths"):
             yield from walk(getattr(self, section), section)
-
-
-def without_likes(document: Document) -> Document:
-    """Return the document with each `like: NAME` of truths and designs filled in from the one it names.
-
-    What stands beside `like` replaces what it inherits: a design's keys one by one; in a truth, an endpoint's arms
-    one by one. A mistake in what was inherited is told where it was written.
-    """
-    data = dict(document.data)
-    origins: dict[tuple[str | int, ...], tuple[str | int, ...]] = {}
-    wrong: list[At] = []
-    for section, depth in (("truths", 2), ("designs", 1)):
-        given = data.get(section)
-        if not isinstance(given, dict):
-            continue
-        done: dict[str, Any] = {}
-
-        def fill(name: str, waiting: tuple[str, ...]) -> Any:
-            if name in done:  # noqa: B023
-                return done[name]  # noqa: B023
-            value = given[name]  # noqa: B023
-            if not isinstance(value, dict) or "like" not in value:
-                done[name] = value  # noqa: B023
-                return value
-            other = value["like"]
-            place = (section, name, "like")  # noqa: B023
-            if not isinstance(other, str) or other not in given:  # noqa: B023
-                wrong.append(
-                    At(
-                        place,
-                        f"names no other of the {section}",
-                        got=str(other)[:60],
-                        allowed=", ".join(n for n in given if n != name),
-                    )
-                )  # noqa: B023
-            elif other == name or other in waiting:
-                wrong.append(At(place, "goes round in a circle. Write one of them out."))
-            else:
-                inherited = fill(other, (*waiting, name))
-                own = {key: item for key, item in value.items() if key != "like"}
-                value = (
-                    merge(inherited, own, depth, (section, other), (section, name))
-                    if isinstance(inherited, dict)
-                    else own
-                )  # noqa: B023
-            done[name] = {key: item for key, item in value.items() if key != "like"}  # noqa: B023
-            return done[name]  # noqa: B023
-
-        def merge(
-            old: dict[str, Any], new: dict[str, Any], levels: int, source: tuple[Any, ...], target: tuple[Any, ...]
-        ) -> Any:
-            merged = dict(old)
-            for key in old:
-                if key not in new:
-                    origins[(*target, key)] = (*source, key)
-            for key, item in new.items():
-                both = isinstance(item, dict) and isinstance(old.get(key), dict)
-                if both and levels > 1:
-                    merged[key] = merge(old[key], item, levels - 1, (*source, key), (*target, key))
-                else:
-                    merged[key] = item
-            return merged
-
-        data[section] = {name: fill(name, ()) for name in given}
-    if wrong:
-        from lmd_trialsim.reading import complaints_of
-
-        raise complaints_of(document, wrong)
-    return document.derived(data, origins)

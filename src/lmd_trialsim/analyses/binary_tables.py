@@ -41,6 +41,15 @@ def binomial_tail(rate: float, largest: int, higher_is_better: bool) -> RateTabl
     return RateTable(values, 0)
 
 
+def _step(largest: int) -> float:
+    return min(0.08, 0.42 / math.sqrt(largest + 1.0))
+
+
+def nodes_needed(largest: int, least: float) -> int:
+    """Return how many nodes a contrast of up to `largest` patients takes; `least`: the smallest prior parameter."""
+    return 2 * math.ceil(math.asinh(36.0 / (math.pi * min(least, 1.0))) / _step(largest) / 4) * 4
+
+
 def _nodes(largest: int, least: float, low: float, high: float) -> tuple[Array, Array, Array]:
     """Return nodes p in (low, high), log weights, and log distances to `low` and `high` (tanh-sinh, Takahasi and Mori 1974).
 
@@ -48,8 +57,8 @@ def _nodes(largest: int, least: float, low: float, high: float) -> tuple[Array, 
     below a posterior's standard deviation; the step shrinks with the number of patients. The range covers a density
     p ** (least - 1) up to a mass of e-16 beyond it.
     """
-    step = min(0.08, 0.42 / math.sqrt(largest + 1.0))
-    half = math.ceil(math.asinh(36.0 / (math.pi * min(least, 1.0))) / step / 4) * 4
+    step = _step(largest)
+    half = nodes_needed(largest, least) // 2
     t = (np.arange(2 * half) - half + 0.5) * step
     logit = math.pi * np.sinh(t)
     share = -np.logaddexp(0.0, -logit)  # log of p's share of the interval, exact at both ends

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from lmd_trialsim.reading import At, listing, quoted, suggestion
+from lmd_trialsim.reading import At
+from lmd_trialsim.reading.mistakes import listing, quoted, suggestion
 
 Place: TypeAlias = tuple[str | int, ...]
 

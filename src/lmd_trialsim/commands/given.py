@@ -76,9 +76,7 @@ def opened(name: str) -> tuple[Path, Scenario]:
         raise Refusal(render(error)) from None
 
 
-def chosen(
-    scenario: Scenario, designs: Sequence[str], truths: Sequence[str]
-) -> tuple[list[str], list[str]]:
+def chosen(scenario: Scenario, designs: Sequence[str], truths: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the designs and truths asked for, each once; all of them where none is named."""
     complaints = [*_unknown("design", designs, scenario.designs), *_unknown("truth", truths, scenario.truths)]
     if complaints:

@@ -37,7 +37,9 @@ Pairs = Sequence[tuple[str, str]]
 @click.option("--threads", type=THREADS, metavar="N", help="Threads at work; the results do not depend on it.")
 @the_designs
 @the_truths
-@click.option("--exact", "with_exact", is_flag=True, help="Exact numbers beside the simulated ones, where there are any.")
+@click.option(
+    "--exact", "with_exact", is_flag=True, help="Exact numbers beside the simulated ones, where there are any."
+)
 @the_detail
 @the_format
 @the_folder

@@ -63,7 +63,9 @@ def command(
             start = replicate or 0
             replicate = _found(scenario, name, under, seed, kind, start, start + among)
             if replicate is None:
-                click.echo(f"No {kind} of {name} under {under} among {among:,} trials from number {start} on.", err=True)
+                click.echo(
+                    f"No {kind} of {name} under {under} among {among:,} trials from number {start} on.", err=True
+                )
                 _context().exit(NONE_FOUND)
         assert replicate is not None
         _print(scenario, name, under, seed, replicate)

@@ -18,6 +18,8 @@ def command(files: tuple[str, ...]) -> None:
     out. Status 2 if there is one. Of a scenario without mistakes say what is in it, and which numbers of its
     population and truths tell no origin (cite: or assumption:).
     """
+    from lmd_trialsim.report import page
+
     refused = []
     for file in files:
         try:
@@ -29,15 +31,11 @@ def command(files: tuple[str, ...]) -> None:
         bare = [place for place, number in numbers if not number.cite and number.assumption is None]
         cited = sum(bool(number.cite) for _, number in numbers)
         click.echo(
-            f"{path}: valid. {_count(len(scenario.designs), 'design')}, {_count(len(scenario.truths), 'truth')}; "
-            f"{_count(len(numbers), 'number')}: {cited} cited, {len(numbers) - cited - len(bare)} assumed, "
+            f"{path}: valid. {page.count(len(scenario.designs), 'design')}, {page.count(len(scenario.truths), 'truth')}; "
+            f"{page.count(len(numbers), 'number')}: {cited} cited, {len(numbers) - cited - len(bare)} assumed, "
             f"{len(bare)} without origin."
         )
         for place in bare:
             click.echo(f"  {place}: no origin. Add cite: ROW or assumption: a sentence.")
     if refused:
         raise Refusal("\n".join(refused))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -65,6 +65,8 @@ class AllocationSpec(Spec):
             upto[-1] = 1.0
             return Simple(upto)
         places = np.array(shares) * (self.block_size(arms) // sum(shares))
+        if len(arms) == 2 and not self.stratify_by:
+            return BlocksOfTwo(int(places[0]), int(places[1]))
         return Blocks(places, int(bool(self.stratify_by)))
 
     def range_of_treatment(self, arms: list[str], patients: int, strata: int) -> range:
@@ -98,6 +100,13 @@ class Blocks(NamedTuple):
 
     places: np.ndarray  # (arms,) places of each arm in a block
     by_stratum: int
+
+
+class BlocksOfTwo(NamedTuple):
+    """Permuted blocks of two arms in one list: what most trials have, kept in two registers."""
+
+    control: int  # places in a block
+    treatment: int
 
 
 class Simple(NamedTuple):
@@ -142,6 +151,25 @@ def allocate_blocks(allocation: Blocks, stream, desk, start, stop):
             arm += int(place >= seen)
         desk.cells[arm, block].places -= 1
         person.arm = arm
+
+
+@allocate.case
+def allocate_blocks_of_two(allocation: BlocksOfTwo, stream, desk, start, stop):
+    """The same draw as of any blocks."""
+    random.fill_chances(stream, random.ALLOCATION, start, stop, desk.patients)
+    control = desk.cells[0, 0].places
+    treatment = desk.cells[1, 0].places
+    for patient in range(start, stop):
+        person = desk.patients[patient]
+        if control + treatment == 0:
+            control = allocation.control
+            treatment = allocation.treatment
+        arm = int(person.chance * (control + treatment) >= control)
+        control -= 1 - arm
+        treatment -= arm
+        person.arm = arm
+    desk.cells[0, 0].places = control
+    desk.cells[1, 0].places = treatment
 
 
 @allocate.case

@@ -75,7 +75,7 @@ class Asker:
     def rules(self) -> Rules:
         """Return the table of rules; asks all the questions."""
         table, conditions, thresholds = [], [], []
-        boundaries = self._boundaries()
+        boundaries = self.boundaries()
         for number, rule in enumerate(self.design.rules):
             speaks = rule.looks(len(self.looks))
             if self.only_final:
@@ -127,7 +127,7 @@ class Asker:
                 numbers = [*numbers, self.design.max_patients]
         return np.array(numbers, float) / numbers[-1]
 
-    def _boundaries(self) -> dict[int, np.ndarray]:
+    def boundaries(self) -> dict[int, np.ndarray]:
         """Return the z boundary of each rule that spends error."""
         spending = [(i, rule) for i, rule in enumerate(self.design.rules) if rule.spending is not None]
         upper = next(((i, rule) for i, rule in spending if rule.stop_for == "efficacy"), None)

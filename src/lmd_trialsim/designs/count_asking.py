@@ -84,13 +84,16 @@ class CountAsker:
             return set()
         arms, strata = self.setting.arms, len(self.setting.strata)
         pairs = set()
+        entries = 0
         for n in self.design.looks.numbers():
             for n_t in self.design.allocation.range_of_treatment(arms, int(n), strata):
                 pairs.add((n_t, int(n) - n_t))
-        entries = sum((n_t + 1) * (n_c + 1) for n_t, n_c in pairs)
-        return pairs if entries <= LARGEST_TABLE else set()
+                entries += (n_t + 1) * (int(n) - n_t + 1)
+                if entries > LARGEST_TABLE:
+                    return set()
+        return pairs
 
-    def _numbers(self) -> tuple[list[int], list[int]]:
+    def numbers(self) -> tuple[list[int], list[int]]:
         """Return the numbers of treatment and control patients that rows are needed for."""
         if not self.two:
             return list(range(self.largest + 1)), [0]
@@ -141,7 +144,7 @@ class CountAsker:
                 return question._replace(values=1.0 - question.values) if below else question
             treatment, control = analysis.of_arm(arms[1]), analysis.of_arm(arms[0])
             question = binary_tables.posterior_contrast(
-                treatment, control, self._numbers(), binary_tables.SCALES[quantity], bound
+                treatment, control, self.numbers(), binary_tables.SCALES[quantity], bound
             )
             return Complement(question) if below else question
 
@@ -183,6 +186,7 @@ class CountAsker:
         nest, rules = self.of_final(final)
         numbers = self.design.looks.numbers()
         total = int(numbers[-1]) if numbers and self.design.looks.final is None else self.largest
+        total = min(total, self.largest)  # no more patients may exist than the last look was planned for
         arms = self.setting.arms
         shares = self.design.allocation.shares(arms) if self.two else [1]
         planned_t = round(total * shares[-1] / sum(shares)) if self.two else total
@@ -203,7 +207,7 @@ class CountAsker:
 
     def estimator(self, analysis: Any) -> Any:
         """Return the estimator of the rate, or of the contrast."""
-        numbers = self._numbers()
+        numbers = self.numbers()
         arms = self.setting.arms
 
         def of_arm(i: int) -> Any:

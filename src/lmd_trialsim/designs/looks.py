@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,9 @@ from lmd_trialsim.kernel.desk import NOT_EVALUABLE
 from lmd_trialsim.kernel.enrolment import count_enrolled, last_patient_followed, make_ready, month_enrolled
 from lmd_trialsim.kernel.seams import await_look
 from lmd_trialsim.kernel.sorting import kth_smallest
-from lmd_trialsim.reading import At, Several
+from lmd_trialsim.reading import At
 
+MOST_LOOKS = 1000
 Number = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -25,12 +27,28 @@ class Every(Spec):
     every: Number = Field(description="the step from look to look")
     to: Number = Field(description="the last look at most")
 
+    @model_validator(mode="after")
+    def _some_looks(self) -> Every:
+        count = len(range(self.first, self.to + 1, self.every))
+        if count < 1:
+            raise At(("to",), f"comes before the first look, {self.first}. Raise it.", got=str(self.to))
+        if count > MOST_LOOKS:
+            raise At(("every",), "makes too many looks. Raise it.", got=f"{count:,} looks", allowed=f"up to {MOST_LOOKS:,}")
+        return self
+
     def numbers(self) -> list[int]:
         """Return the numbers."""
         return list(range(self.first, self.to + 1, self.every))
 
 
-Numbers = Every | Annotated[list[Number], Field(min_length=1, max_length=1000)]
+Numbers = Every | Annotated[list[Number], Field(min_length=1, max_length=MOST_LOOKS)]
+
+
+def check_increasing(numbers: Sequence[float], loc: tuple[str, ...]) -> None:
+    """Refuse looks that do not increase."""
+    for i in range(1, len(numbers)):
+        if numbers[i] <= numbers[i - 1]:
+            raise At((*loc, i), "looks must increase. Sort them, and name each once.", got=f"{numbers[i]:g}")
 
 
 class FinalSpec(Spec):
@@ -47,7 +65,7 @@ class LooksSpec(Spec):
         None, description="looks when so many patients have come to their assessment (binary endpoints)"
     )
     events: Numbers | None = Field(None, description="looks when so many events have been seen, or all that can be")
-    months: Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=1000)] | None = Field(
+    months: Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=MOST_LOOKS)] | None = Field(
         None, description="looks at calendar months"
     )
     final: FinalSpec | None = Field(
@@ -65,12 +83,7 @@ class LooksSpec(Spec):
             raise At((), "says no look", allowed="patients, evaluable, events, months, final")
         if not given:
             return self
-        numbers = self.listed(given[0])
-        for i in range(1, len(numbers)):
-            if numbers[i] <= numbers[i - 1]:
-                raise Several([At((given[0], i), "looks must increase. Sort them, and name each once.")])
-        if not numbers:
-            raise At((given[0], "to"), "comes before the first look. Raise it.")
+        check_increasing(self.listed(given[0]), (given[0],))
         return self
 
     @property

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.analyses import BetaPrior
-from lmd_trialsim.designs.binomial_designs import simon_two_stage, single_stage
+from lmd_trialsim.designs.binomial_designs import SimonDesign, SingleStageDesign, simon_two_stage, single_stage
 from lmd_trialsim.designs.generic import DesignSpec, Patients, SingleArm
-from lmd_trialsim.designs.looks import Numbers
+from lmd_trialsim.designs.looks import Numbers, check_increasing
 from lmd_trialsim.evidence.quantities import PlainOpenProbability, PlainProbability, Spec
 from lmd_trialsim.reading import At
 
-Count = Annotated[int, Field(ge=0, le=20_000)]
-Error = Annotated[float, Field(gt=0, lt=1)]
+MOST = 20_000
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Error = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+@functools.lru_cache(256)
+def _simon(null_rate: float, target_rate: float, alpha: float, beta: float, criterion: str) -> SimonDesign | None:
+    """Return the design that the search finds, or None."""
+    try:
+        return simon_two_stage(null_rate, target_rate, alpha, beta, criterion)
+    except ValueError:  # the rates and errors have been checked: there is no such design
+        return None
+
+
+@functools.lru_cache(256)
+def _single(null_rate: float, target_rate: float, alpha: float, beta: float, method: str) -> SingleStageDesign | None:
+    """Return the design that the search finds, or None."""
+    try:
+        return single_stage(null_rate, target_rate, alpha, beta, method)
+    except ValueError:
+        return None
+
+
+def _no_solution(what: str, null_rate: float, target_rate: float) -> At:
+    """Return the complaint that the search found nothing."""
+    text = f"no {what} design of a size that can be searched tells {target_rate:g} from {null_rate:g} so surely"
+    return At(("target_rate",), text, way_out="Raise target_rate, alpha or beta.")
 
 
 class NamedSingleArm(DesignSpec):
@@ -70,11 +96,14 @@ class SimonTwoStage(NamedSingleArm):
                 raise At(("stages", 1, "patients"), "must exceed the first stage's: it counts both stages.")
             for i, stage in enumerate(self.stages):
                 if stage.stop_if_at_most >= stage.patients:
-                    raise At(("stages", i, "stop_if_at_most"), "must be below the stage's patients.")
+                    raise At(("stages", i, "stop_if_at_most"), "must be below the stage's patients. Lower it.")
+            if second.stop_if_at_most < first.stop_if_at_most:
+                raise At(("stages", 1, "stop_if_at_most"), "must not be below the first stage's: it counts both stages.")
             return self
         missing = [name for name in search if name not in given]
         if missing:
-            raise At((), f"needs {', '.join(missing)} for the search, or stages where the design is given")
+            way_out = "Add what is missing, or give stages."
+            raise At((), f"needs {', '.join(missing)} for the search", way_out=way_out, key=True)
         self._found()
         return self
 
@@ -85,7 +114,9 @@ class SimonTwoStage(NamedSingleArm):
         assert self.target_rate is not None and self.alpha and self.beta and self.criterion  # noqa: PT018
         if self.target_rate <= self.null_rate:
             raise At(("target_rate",), "must exceed null_rate.")
-        found = simon_two_stage(self.null_rate, self.target_rate, self.alpha, self.beta, self.criterion)
+        found = _simon(self.null_rate, self.target_rate, self.alpha, self.beta, self.criterion)
+        if found is None:
+            raise _no_solution("two-stage", self.null_rate, self.target_rate)
         return found.n1, found.r1, found.n, found.r
 
     def general(self) -> SingleArm:
@@ -125,13 +156,15 @@ class SingleStage(NamedSingleArm):
             )
         missing = [name for name in (given if said else search) if getattr(self, name) is None]
         if missing:
-            raise At((), f"needs {', '.join(missing)}")
+            raise At((), f"needs {', '.join(missing)}", way_out="Add what is missing.", key=True)
         if (
             self.patients is not None
             and self.success_if_at_least is not None
             and self.success_if_at_least > self.patients
         ):
             raise At(("success_if_at_least",), "exceeds patients: success would be impossible. Lower it.")
+        if self.success_if_at_least == 0:
+            raise At(("success_if_at_least",), "would make every trial a success. Raise it.")
         self._found()
         return self
 
@@ -141,7 +174,9 @@ class SingleStage(NamedSingleArm):
         assert self.target_rate is not None and self.alpha and self.beta and self.method  # noqa: PT018
         if self.target_rate <= self.null_rate:
             raise At(("target_rate",), "must exceed null_rate.")
-        found = single_stage(self.null_rate, self.target_rate, self.alpha, self.beta, self.method)
+        found = _single(self.null_rate, self.target_rate, self.alpha, self.beta, self.method)
+        if found is None or found.n > MOST:
+            raise _no_solution("single-stage", self.null_rate, self.target_rate)
         return found.n, found.least_responses
 
     def general(self) -> SingleArm:
@@ -161,12 +196,11 @@ class Monitored(NamedSingleArm):
     @model_validator(mode="after")
     def _looks_end_at_the_maximum(self) -> Monitored:
         looks = self._numbers()
-        if not looks or looks[-1] > self.max_patients:
+        check_increasing(looks, ("looks",))
+        if looks[-1] > self.max_patients:
             place = ("looks", len(looks) - 1) if isinstance(self.looks, list) else ("looks", "to")
-            raise At(
-                place,
-                f"a look after the last patient (max_patients is {self.max_patients}). Lower it or raise max_patients.",
-            )
+            what = f"a look after the last patient (max_patients is {self.max_patients})"
+            raise At(place, what, got=str(looks[-1]), way_out="Lower it, or raise max_patients.")
         return self
 
     def _numbers(self) -> list[int]:
@@ -191,6 +225,18 @@ class ThallSimon(Monitored):
     )
     success_above: PlainProbability = Field(description="success at the end if P(rate > null_rate | data) exceeds this")
     from_patients: Annotated[int, Field(ge=0)] = Field(0, description="no rule speaks before so many are evaluable")
+
+    @model_validator(mode="after")
+    def _one_verdict_at_a_time(self) -> ThallSimon:
+        if self.from_patients > self.max_patients:
+            raise At(("from_patients",), "exceeds max_patients: no rule would speak. Lower it.")
+        low, high = self.futility_below, self.efficacy_above
+        if low is not None and high is not None and self.futility_rate in (None, self.null_rate) and low > high:
+            text = f"contradicts efficacy_above: between {high:g} and {low:g} both would speak. Lower it."
+            raise At(("futility_below",), text)
+        if self.futility_rate is not None and low is None:
+            raise At(("futility_rate",), "goes with futility_below. Add it, or remove this one.", key=True)
+        return self
 
     def general(self) -> SingleArm:
         """Futility first, then efficacy; at the end the success threshold."""
@@ -226,6 +272,13 @@ class LeeLiu(Monitored):
     theta_l: PlainProbability = Field(description="stop for futility when the predictive probability is below this")
     theta_u: PlainProbability = Field(1.0, description="stop for efficacy when the predictive probability exceeds this")
     theta_t: PlainProbability = Field(description="success at the end if P(rate > null_rate | data) exceeds this")
+
+    @model_validator(mode="after")
+    def _one_verdict_at_a_time(self) -> LeeLiu:
+        if self.theta_l > self.theta_u:
+            text = f"exceeds theta_u: between {self.theta_u:g} and {self.theta_l:g} both would speak. Lower it."
+            raise At(("theta_l",), text)
+        return self
 
     def general(self) -> SingleArm:
         """The predictive probability at interim looks, the posterior probability at the end."""

@@ -128,6 +128,7 @@ Spending = Literal[
     "hwang_shih_decani", "kim_demets", "user",
 ]  # fmt: skip
 PARAMETERS = ("gamma", "delta", "rho", "interim", "cumulative")
+LookNumber = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Rule(Spec):
@@ -162,11 +163,16 @@ class Rule(Spec):
     binding: bool | None = Field(
         None, description="false: a futility rule that may be overruled; boundaries then ignore it (true if not said)"
     )
-    at: Literal["all", "interim", "final"] | Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
+    at: Literal["all", "interim", "final"] | Annotated[list[LookNumber], Field(min_length=1, max_length=1000)] = Field(
         "all", description="the looks at which the rule speaks: all, interim, final, or a list of numbers from 1"
     )
     from_patients: Annotated[int, Field(ge=0)] = Field(0, description="silent before so many patients are evaluable")
     analysis: Analysis | None = Field(None, description="the analysis that the condition is about, if not the design's")
+
+    @property
+    def verdict(self) -> str:
+        """What is concluded, at once or after follow-up."""
+        return str(self.stop_for or self.stop_accrual_for)
 
     @property
     def conditions(self) -> list[Condition]:
@@ -180,6 +186,9 @@ class Rule(Spec):
         if (self.when is None) == (self.spending is None):
             raise At((), "must say either when or spending")
         wrong: list[At] = []
+        if isinstance(self.at, list):
+            unsorted = (i for i in range(1, len(self.at)) if self.at[i] <= self.at[i - 1])
+            wrong += [At(("at", i), "looks must increase. Sort them, and name each once.") for i in unsorted][:1]
 
         def refuse(name: str, text: str) -> None:
             if getattr(self, name) is not None:

@@ -12,6 +12,7 @@ from lmd_trialsim.evidence.quantities import Months, PositiveMonths, PositiveRat
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import advance_clock, arrival_month
+from lmd_trialsim.reading import At
 
 
 class Profile(NamedTuple):
@@ -48,7 +49,7 @@ class AccrualSpec(Spec):
     arrivals: Literal["poisson", "equally_spaced"] = Field(
         "poisson", description="a Poisson process, or evenly spaced arrivals as some other programs have them"
     )
-    patients_per_month: PositiveRate | Annotated[list[RateFrom], Field(min_length=1)] | None = Field(
+    patients_per_month: PositiveRate | Annotated[list[RateFrom], Field(min_length=1, max_length=200)] | None = Field(
         None, description="patients a month over all sites: one rate, or a list of {from_month, rate}"
     )
     sites: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="number of sites")
@@ -62,16 +63,22 @@ class AccrualSpec(Spec):
         by_site = self.sites is not None and self.patients_per_site_month is not None
         half = (self.sites is None) != (self.patients_per_site_month is None)
         if half or by_site == (self.patients_per_month is not None):
-            raise ValueError(
-                "the rate must be said in one way. Give patients_per_month, or sites and patients_per_site_month."
-            )
+            way_out = "Give patients_per_month, or sites and patients_per_site_month."
+            raise At((), "the rate must be said in one way", way_out=way_out, key=True)
         if isinstance(self.patients_per_month, list):
-            months = [step.from_month.value for step in self.patients_per_month]
-            if months[0] != 0 or any(b <= a for a, b in zip(months, months[1:], strict=False)):
-                raise ValueError("from_month must begin at 0 and increase. Sort the steps and start at month 0.")
-            if not any(step.rate.value > 0 for step in self.patients_per_month):
-                raise ValueError("no patient can ever arrive: every rate is 0. Give a positive rate.")
+            self._check_steps(self.patients_per_month)
         return self
+
+    def _check_steps(self, steps: list[RateFrom]) -> None:
+        if steps[0].from_month.value != 0:
+            raise At(("patients_per_month", 0, "from_month"), "the first step must begin at month 0.")
+        for i in range(1, len(steps)):
+            if steps[i].from_month.value <= steps[i - 1].from_month.value:
+                place = ("patients_per_month", i, "from_month")
+                raise At(place, "months must increase from step to step. Sort them.")
+        if not any(step.rate.value > 0 for step in steps):
+            text = "no patient can ever arrive: every rate is 0. Give a positive rate."
+            raise At(("patients_per_month",), text, key=True)
 
     @property
     def dries_up(self) -> bool:

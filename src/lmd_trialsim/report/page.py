@@ -22,9 +22,7 @@ def console() -> Console:
 
     if sys.stdout.isatty():
         return Console(highlight=False, markup=False, emoji=False)
-    return Console(
-        width=UNFOLDED, color_system=None, force_terminal=False, highlight=False, markup=False, emoji=False
-    )
+    return Console(width=UNFOLDED, color_system=None, force_terminal=False, highlight=False, markup=False, emoji=False)
 
 
 def width() -> int:
@@ -38,10 +36,7 @@ def show(*parts: RenderableType) -> None:
     with here.capture() as captured:
         for part in parts:
             here.print(part)
-    text = captured.get()
-    if not here.is_terminal:
-        text = "".join(line.rstrip() + "\n" for line in text.splitlines())
-    say(text)
+    say("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
 
 def say(text: str) -> None:
@@ -61,9 +56,7 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1)
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for number, name in enumerate(header):
-        table.add_column(
-            Text(name), justify="left" if number < left else "right", overflow="fold", vertical="top"
-        )
+        table.add_column(Text(name), justify="left" if number < left else "right", overflow="fold", vertical="top")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -88,3 +81,8 @@ def inset(text: str) -> RenderableType:
     from rich.padding import Padding
 
     return Padding(prose(text), (0, 0, 0, 2), expand=False)
+
+
+def count(number: int, thing: str) -> str:
+    """Return `1 event` or `2 events`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -114,7 +114,7 @@ def parts(
             yield page.grid(["", *header], rows)
     yield page.prose("")
     if doubts:
-        yield page.prose("±: Monte Carlo standard error; it shrinks with the root of the number of replicates.")
+        yield page.prose("±: Monte Carlo standard error, which shrinks as replicates are added.")
     for number, text in enumerate(notes.texts):
         yield page.prose(f"[{number + 1}] {text}")
     for text in reasons(not_exact):
@@ -176,7 +176,14 @@ def _main_lines(columns: Sequence[Column], scale: str) -> Iterator[Line]:
 
 
 def _all_lines(columns: Sequence[Column]) -> Iterator[Line]:
-    keys = dict.fromkeys((one.name, one.cell) for column in columns for one in column.row.characteristics)
+    keys: list[Key] = []
+    for column in columns:
+        place = 0
+        for one in column.row.characteristics:  # What other columns lack comes after what precedes it in its own.
+            key = (one.name, one.cell)
+            if key not in keys:
+                keys.insert(place, key)
+            place = keys.index(key) + 1
     for key in keys:
         yield _line(key, f"{key[0]} {key[1]}" if key[1] else key[0], columns)
 

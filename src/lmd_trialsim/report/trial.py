@@ -72,7 +72,9 @@ def _course(trial: Replay, patient: Patient) -> str:
         what, months = "event", patient.event
     else:
         months = patient.censor
-        what = "end of follow-up" if months == (getattr(endpoint, "followed_for_months", None) or math.inf) else "drop-out"
+        what = (
+            "end of follow-up" if months == (getattr(endpoint, "followed_for_months", None) or math.inf) else "drop-out"
+        )
     month = patient.month + months
     return f"{what} after {months:.2f}, in month {month:.2f}{_unseen(month, end)}"
 
@@ -90,14 +92,15 @@ def _unseen(month: float, end: float) -> str:
 
 def _look(look: Look, title: str, trial: Replay) -> Iterator[RenderableType]:
     events = trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "time_to_event"
-    seen = f"{look.events} events" if events else f"{look.evaluable} evaluable"
+    seen = page.count(look.events, "event") if events else f"{look.evaluable} evaluable"
     yield page.heading(f"{title}, month {look.month:.2f}: {look.enrolled} enrolled, {seen}")
     for count in look.by_arm:
         if count.months is None:
             yield page.inset(f"{count.arm}: {count.hits} of {count.patients} {_words(trial)[2]}")
         else:
             yield page.inset(
-                f"{count.arm}: {count.patients} patients, {count.hits} events in {count.months:.1f} patient-months"
+                f"{count.arm}: {page.count(count.patients, 'patient')}, {page.count(count.hits, 'event')} "
+                f"in {count.months:.1f} patient-months"
             )
     for judged in look.rules:
         for line in _judged(judged, look):
@@ -124,7 +127,7 @@ def _ending(trial: Replay, scale: str) -> Iterator[str]:
     by = f", by rule {last.spoke}" if last.spoke is not None else ""
     yield (
         f"Verdict: {VERDICTS[verdict]}, at look {look} of {trial.setting.design.looks.count}{by}; decided in month "
-        f"{trial.number(column.MONTHS):.2f} with {trial.integer(column.PATIENTS)} patients enrolled."
+        f"{trial.number(column.MONTHS):.2f} with {page.count(trial.integer(column.PATIENTS), 'patient')} enrolled."
     )
     if trial.integer(column.CLOSED):
         yield f"The trial closed as it stood, in month {last.month:.2f}."

@@ -1,0 +1,70 @@
+"""What must hold between a design and the rest of the scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lmd_trialsim.checks.analyses import complaints_of_analysis
+from lmd_trialsim.checks.arms import arms_of, complaints_of_arms
+from lmd_trialsim.checks.looks import complaints_of_looks
+from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.checks.rules import complaints_of_rules
+from lmd_trialsim.designs.generic import General, SingleArm
+from lmd_trialsim.reading import At
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+
+def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator[At]:
+    """Yield what is wrong with a design."""
+    if design.endpoint not in scenario.endpoints:
+        yield unknown((*at, "endpoint"), design.endpoint, scenario.endpoints, "endpoint")
+        return
+    endpoint = scenario.endpoints[design.endpoint]
+    times = endpoint.kind == "time_to_event"
+    if not isinstance(design, General):
+        if times:
+            allowed = "binary, survival_at_month"
+            yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
+            return
+        if endpoint.better == "lower":
+            text = "this design takes responses for good, and of this endpoint the lower rate is better. Use kind: single_arm."
+            yield At((*at, "endpoint"), text)
+            return
+    general = design.general()
+    of_arms = list(complaints_of_arms(scenario, at, general))
+    yield from of_arms or _of_truths_covered(scenario, at, general)
+    if isinstance(design, General):
+        yield from complaints_of_looks(scenario, at, general)
+        yield from complaints_of_analysis(scenario, (*at, "analysis"), general, general.analysis)
+        yield from complaints_of_rules(scenario, at, general)
+    yield from _of_conduct(scenario, at, general, times)
+
+
+def _of_conduct(scenario: Scenario, at: Place, design: General, times: bool) -> Iterator[At]:
+    if design.accrual_at_looks == "pauses" and times:
+        yield At((*at, "accrual_at_looks"), "accrual pauses for binary endpoints only. Say continues.")
+    if scenario.population.accrual.dries_up and design.max_months is None:
+        text = "the accrual dries up, so the trial may never fill. Add max_months, when it closes as it stands."
+        yield At(at, text, key=True)
+    if isinstance(design, SingleArm) and times and design.null_rate is not None:
+        yield At((*at, "null_rate"), "goes with binary endpoints. Remove it.", key=True)
+
+
+def _of_truths_covered(scenario: Scenario, at: Place, design: General) -> Iterator[At]:
+    who = f"design {at[-1]}"
+    for name, truth in scenario.truths.items():
+        courses = truth.courses.get(design.endpoint)
+        if courses is None:
+            text = f"says nothing of the endpoint {design.endpoint} that {who} is about. Add it."
+            yield At(("truths", name), text, key=True)
+            continue
+        binary = scenario.endpoints[design.endpoint].kind == "binary"
+        for arm in arms_of(scenario, design):
+            if arm not in courses:
+                text = f"lacks the arm {arm} that {who} has. Add it."
+                yield At(("truths", name, design.endpoint), text, key=True)
+            elif truth.death and arm not in truth.death and binary:
+                yield At(("truths", name, "death"), f"lacks the arm {arm} that {who} has. Add it.", key=True)

@@ -1,0 +1,122 @@
+"""`like: NAME`: a truth or design that is another one but for what it says itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lmd_trialsim.reading import At, Document, Loc
+from lmd_trialsim.reading.mistakes import listing, placed, quoted, suggestion
+
+DEPTH = {"truths": 2, "designs": 1}
+"""What stands beside `like` replaces a design's keys one by one; in a truth, an endpoint's arms one by one."""
+
+LONGEST_CHAIN = 20
+
+
+class Likes:
+    """The entries of one section, each with what it inherits."""
+
+    def __init__(self, section: str, given: Mapping[str, Any]) -> None:
+        self.section, self.given = section, given
+        self.filled: dict[str, Any] = {}
+        self.origins: dict[Loc, Loc] = {}
+        self.wrong: list[At] = []
+        for name in given:
+            self._fill(name)
+
+    def _fill(self, name: str) -> None:
+        """Fill in an entry and those that it leans on; leave out those that can't be."""
+        chain = [name]
+        while (other := self._other(chain[-1])) is not None and other not in self.filled:
+            way_out = self._refusal(chain, other)
+            if way_out is not None:
+                if len(chain) == 1 or way_out.startswith("goes"):
+                    self._complain(chain[-1], way_out)
+                return
+            chain.append(other)
+        for link in reversed(chain):
+            self._fill_one(link)
+
+    def _other(self, name: str) -> Any:
+        value = self.given[name]
+        return value.get("like") if isinstance(value, dict) else None
+
+    def _refusal(self, chain: list[str], other: Any) -> str | None:
+        """Return why an entry can't be filled in, if it can't."""
+        if not isinstance(other, str) or other not in self.given:
+            return f"names no other of the {self.section}"
+        if other in chain:
+            return "goes round in a circle. Write one of them out."
+        if len(chain) >= LONGEST_CHAIN:
+            return f"leads through more than {LONGEST_CHAIN} others. Write one of them out."
+        return None
+
+    def _complain(self, name: str, text: str) -> None:
+        place = (self.section, name, "like")
+        if any(at.loc == place for at in self.wrong):
+            return
+        other, others = self._other(name), [n for n in self.given if n != name]
+        near = suggestion(other, others)
+        named = text.startswith("names")
+        way_out = f"Did you mean {near}?" if named and near else ""
+        allowed = listing(others) if named else ""
+        self.wrong.append(At(place, placed(place, text), got=quoted(other), allowed=allowed, way_out=way_out))
+
+    def _fill_one(self, name: str) -> None:
+        value, other = self.given[name], self._other(name)
+        if isinstance(value, dict) and "like" in value:
+            inherited = self.filled[other]
+            own = {key: item for key, item in value.items() if key != "like"}
+            if isinstance(inherited, dict):
+                own = self._merge(inherited, own, DEPTH[self.section], (self.section, other), (self.section, name))
+            value = own
+        self.filled[name] = value
+
+    def _merge(self, old: dict[str, Any], new: dict[str, Any], levels: int, source: Loc, target: Loc) -> dict[str, Any]:
+        merged = dict(old)
+        self.origins |= {(*target, key): (*source, key) for key in old if key not in new}
+        for key, item in new.items():
+            if levels > 1 and isinstance(item, dict) and isinstance(old.get(key), dict):
+                item = self._merge(old[key], item, levels - 1, (*source, key), (*target, key))  # noqa: PLW2901
+            merged[key] = item
+        return merged
+
+
+def without_likes(document: Document) -> tuple[Document, list[At]]:
+    """Return the document with each `like: NAME` filled in from the one it names, and what is wrong with some.
+
+    Those are left out. A mistake in what was inherited is told where it was written.
+    """
+    data = dict(document.data)
+    origins: dict[Loc, Loc] = {}
+    wrong: list[At] = []
+    for section in DEPTH:
+        if isinstance(data.get(section), dict):
+            likes = Likes(section, data[section])
+            data[section] = likes.filled
+            origins |= likes.origins
+            wrong += likes.wrong
+    wrong += _unknown_endpoints(data)
+    return document.derived(data, origins), wrong
+
+
+def _unknown_endpoints(data: dict[str, Any]) -> Iterator[At]:
+    """Take the keys out of truths that are neither words of truths nor endpoints, and tell of each."""
+    from lmd_trialsim.scenario import Truth
+
+    truths, endpoints = data.get("truths"), data.get("endpoints")
+    if not isinstance(truths, dict) or not isinstance(endpoints, dict):
+        return
+    known = [*endpoints, *Truth.model_fields, "like"]
+    data["truths"] = {
+        name: {key: item for key, item in truth.items() if key in known} if isinstance(truth, dict) else truth
+        for name, truth in truths.items()
+    }
+    for name, truth in truths.items():
+        for key in truth if isinstance(truth, dict) else ():
+            if key not in known:
+                place = ("truths", name, key)
+                near = suggestion(key, known)
+                what = placed(place, "is neither an endpoint nor a word of truths")
+                yield At(place, what, allowed=listing(known), way_out=f"Did you mean {near}?" if near else "", key=True)

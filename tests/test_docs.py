@@ -1,0 +1,134 @@
+"""Every example of the documentation is read as a scenario; every characteristic is defined there."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from lmd_trialsim import simulation
+from lmd_trialsim.characteristics import VERDICTS, Facts
+from lmd_trialsim.characteristics import of as characteristics_of
+from lmd_trialsim.engine.backends import play
+from lmd_trialsim.engine.tally import Tally
+from lmd_trialsim.reading.composing import compose
+from lmd_trialsim.scenario import Scenario
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FENCE = re.compile(r"^```yaml (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+ENDPOINT = {
+    "survival": "os: {kind: time_to_event}",
+    "binary": "response: {kind: binary, assessed_after_months: 1.5}",
+}
+COURSES = {
+    "survival": "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}",
+    "binary": "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}",
+}
+POPULATION = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
+DESIGN = {
+    "survival": """
+        plain:
+          kind: two_arm
+          endpoint: os
+          max_patients: 40
+          max_months: 60
+          looks: {events: [30]}
+          analysis: {kind: log_rank}
+          rules: [{stop_for: efficacy, when: {p_value: one_sided, at_most: 0.025}}]
+    """,
+    "binary": """
+        plain:
+          kind: two_arm
+          endpoint: response
+          max_patients: 40
+          max_months: 60
+          looks: {evaluable: [40]}
+          analysis: {kind: fisher_exact}
+          rules: [{stop_for: efficacy, when: {p_value: one_sided, at_most: 0.025}}]
+    """,
+}
+
+
+def examples():
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            yield pytest.param(*match.groups(), id=f"{page.name}:{line}")
+
+
+def scenario_around(section: str, kind: str | None, snippet: str) -> str:
+    """Return a whole scenario with the snippet in its section."""
+    kind = kind or "survival"
+    parts = {
+        "population": POPULATION,
+        "endpoints": ENDPOINT[kind],
+        "arms": "control: {control: true}\ntreatment: {}",
+        "truths": f"plain: {{{COURSES[kind]}}}",
+        "designs": textwrap.dedent(DESIGN[kind]).strip(),
+    }
+    assert section in parts, f"no section is called {section}"
+    parts[section] = snippet
+    body = "".join(f"{name}:\n{textwrap.indent(text, '  ')}\n" for name, text in parts.items())
+    return f"schema: 1\ntitle: An example\n{body}"
+
+
+@pytest.mark.parametrize(("section", "kind", "snippet"), list(examples()))
+def test_example_is_a_scenario(section, kind, snippet):
+    text = snippet if section == "scenario" else scenario_around(section, kind, snippet)
+    scenario = Scenario.of(compose(text, "example"))
+    for design in scenario.designs:
+        for truth in scenario.truths:
+            scenario.plan(design, truth)
+
+
+def test_the_page_has_an_example_of_every_kind_of_design_and_analysis():
+    page = (DOCS / "scenario.md").read_text(encoding="utf-8")
+    inside = "".join(match.group(3) for match in FENCE.finditer(page))
+    schema = Scenario.model_json_schema()
+    for name, definition in schema["$defs"].items():
+        constant = definition.get("properties", {}).get("kind", {}).get("const")
+        if constant and "Endpoint" not in name and name != "SurvivalAtMonth":
+            assert f"kind: {constant}" in inside, f"scenario.md has no example of kind {constant}"
+
+
+def test_the_page_names_every_key():
+    page = (DOCS / "scenario.md").read_text(encoding="utf-8")
+    for definition in Scenario.model_json_schema()["$defs"].values():
+        for key in definition.get("properties", {}):
+            assert re.search(rf"\b{re.escape(key)}\b", page), f"scenario.md does not name the key {key}"
+
+
+BASE = """
+schema: 1
+title: All characteristics
+population: {accrual: {patients_per_month: 3}}
+endpoints: {os: {kind: time_to_event}}
+arms: {control: {control: true}, treatment: {}}
+truths: {plain: {os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}}}
+designs:
+  plain:
+    kind: two_arm
+    endpoint: os
+    max_patients: 30
+    looks: {events: [10, 20]}
+    analysis: {kind: log_rank}
+    rules:
+      - {stop_for: efficacy, when: {statistic: z, exceeds: 2}}
+      - {stop_for: harm, when: {statistic: z, is_below: -1}}
+      - {stop_for: futility, when: {estimate_of: effect, exceeds: 0}}
+"""
+
+
+def test_every_characteristic_is_defined():
+    page = (DOCS / "characteristics.md").read_text(encoding="utf-8")
+    defined = set(re.findall(r"^\| `([a-z0-9_]+)`", page, re.MULTILINE))
+    scenario = Scenario.of(compose(BASE, "example"))
+    job = simulation.job_of(scenario, "plain", "plain", 300)
+    tally = Tally.of(play(job, 1, 0, 300), 2, 30, job.effect)
+    names = set()
+    for null in (True, False, None):
+        facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True)
+        names |= {c.name for c in characteristics_of(tally, facts)}
+    assert {re.sub(r"_look_\d+$", "_look_k", name) for name in names} <= defined
