@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
@@ -77,10 +78,8 @@ class Verbs(click.Group):
 
 def _drop_stdout() -> None:
     """Let what is still buffered go nowhere, so that it does not fail a second time at exit."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 @click.group(

@@ -67,7 +67,9 @@ def _restricted_mean(row: list[Curve], shares: list[float], month: float) -> flo
     from scipy.integrate import quad
 
     breaks = sorted({k ** (1.0 / c.shape) for c in row for k in c.knots if 0.0 < k ** (1.0 / c.shape) < month})
-    value, _ = quad(lambda t: _average([c.survival(t) for c in row], shares), 0.0, month, points=breaks or None, limit=200)
+    value, _ = quad(
+        lambda t: _average([c.survival(t) for c in row], shares), 0.0, month, points=breaks or None, limit=200
+    )
     return float(value)
 
 
@@ -86,7 +88,10 @@ def _log_hazard_ratio(curves: list[list[Curve]]) -> float:
             return math.nan
         knots = sorted({*control.knots, *treatment.knots})
         for knot in knots:
-            base, other = (max((k, s) for k, s in zip(c.knots, c.slopes, strict=True) if k <= knot)[1] for c in (control, treatment))
+            base, other = (
+                max((k, s) for k, s in zip(c.knots, c.slopes, strict=True) if k <= knot)[1]
+                for c in (control, treatment)
+            )
             if base <= 0.0 or other <= 0.0:
                 return math.nan
             ratios.add(round(math.log(other / base), 12))

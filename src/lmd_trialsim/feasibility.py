@@ -112,5 +112,3 @@ def _futures(setting: Setting, counts: CountAsker) -> int:
     return sum(
         (n_t + 1) * (n_c + 1) * (max(most_t - n_t, 0) + 1) * (max(most_c - n_c, 0) + 1) for n_t, n_c in counts.pairs
     )
-
-

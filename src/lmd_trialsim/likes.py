@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lmd_trialsim.reading import At, Document, Loc
-from lmd_trialsim.reading.mistakes import listing, placed, quoted, suggestion
+from lmd_trialsim.reading.mistakes import Mistake, listing, placed, quoted, suggestion
 
 DEPTH = {"truths": 2, "designs": 1}
 """What stands beside `like` replaces a design's keys one by one; in a truth, an endpoint's arms one by one."""
@@ -29,10 +29,9 @@ class Likes:
         """Fill in an entry and those that it leans on; leave out those that can't be."""
         chain = [name]
         while (other := self._other(chain[-1])) is not None and other not in self.filled:
-            way_out = self._refusal(chain, other)
-            if way_out is not None:
-                if len(chain) == 1 or way_out.startswith("goes"):
-                    self._complain(chain[-1], way_out)
+            refusal = self._refusal(chain, other)
+            if refusal is not None:
+                self._complain(chain[-1], refusal)
                 return
             chain.append(other)
         for link in reversed(chain):
@@ -47,9 +46,9 @@ class Likes:
         if not isinstance(other, str) or other not in self.given:
             return f"names no other of the {self.section}"
         if other in chain:
-            return "goes round in a circle. Write one of them out."
+            return "goes round in a circle"
         if len(chain) >= LONGEST_CHAIN:
-            return f"leads through more than {LONGEST_CHAIN} others. Write one of them out."
+            return f"leads through more than {LONGEST_CHAIN} others"
         return None
 
     def _complain(self, name: str, text: str) -> None:
@@ -58,9 +57,9 @@ class Likes:
             return
         other, others = self._other(name), [n for n in self.given if n != name]
         near = suggestion(other, others)
-        named = text.startswith("names")
-        way_out = f"Did you mean {near}?" if named and near else ""
-        allowed = listing(others) if named else ""
+        allowed, way_out = "", "Write one of them out."
+        if text.startswith("names"):
+            allowed, way_out = listing(others), f"Did you mean {near}?" if near else ""
         self.wrong.append(At(place, placed(place, text), got=quoted(other), allowed=allowed, way_out=way_out))
 
     def _fill_one(self, name: str) -> None:
@@ -99,6 +98,16 @@ def without_likes(document: Document) -> tuple[Document, list[At]]:
             wrong += likes.wrong
     wrong += _unknown_endpoints(data)
     return document.derived(data, origins), wrong
+
+
+def once(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Return the mistakes; one that several entries inherit is told once, of the entry that it is written in."""
+    told: dict[tuple[object, ...], Mistake] = {}
+    for mistake in mistakes:
+        path, _, what = mistake.what.partition(": ")
+        section, _, rest = path.partition(".")
+        told.setdefault((mistake.line, mistake.column, section, rest.partition(".")[2], what), mistake)
+    return list(told.values())
 
 
 def _unknown_endpoints(data: dict[str, Any]) -> Iterator[At]:

@@ -203,7 +203,7 @@ def _judged(setting: Setting, job: Job, look: int, evaluable: int, answers: NDAr
     for number, rule in enumerate(setting.design.rules):
         first, end = int(table.rules[number].first), int(table.rules[number].end)
         threshold = table.threshold[first:end, look]
-        questions = table.conditions[first:end].question
+        questions = table.conditions["question"][first:end]
         told = tuple(
             Answer(*words, float(answers[question]), float(cut))
             for words, question, cut in zip(subjects(rule), questions, threshold, strict=True)
@@ -227,14 +227,11 @@ def nearly(judged: Judged) -> bool:
     return any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances)
 
 
-def find_verdict(
-    scenario: Scenario, design: str, truth: str, seed: int, verdict: int, start: int, stop: int
-) -> int | None:
-    """Return the first replicate of [start, stop) that ends with the verdict (kernel.rules), or None."""
-    job = job_of(scenario, design, truth, 1)
-    size = 64
-    while start < stop:
-        end = min(start + size, stop)
+def find_verdict(job: Job, seed: int, verdict: int, among: range) -> int | None:
+    """Return the first replicate of `among` that ends with the verdict (kernel.rules), or None."""
+    start, size = among.start, 64
+    while start < among.stop:
+        end = min(start + size, among.stop)
         hits = np.flatnonzero(play(job, seed, start, end).integers[:, column.VERDICT] == verdict)
         if len(hits):
             return start + int(hits[0])
@@ -242,11 +239,9 @@ def find_verdict(
     return None
 
 
-def find_near_miss(scenario: Scenario, design: str, truth: str, seed: int, start: int, stop: int) -> int | None:
-    """Return the first replicate of [start, stop) without success where a rule of efficacy was a near miss, or None."""
-    job = job_of(scenario, design, truth, 1)
-    setting = Setting.of(scenario, design)
-    for replicate in range(start, stop):
+def find_near_miss(setting: Setting, job: Job, seed: int, among: range) -> int | None:
+    """Return the first replicate of `among` without success where a rule of efficacy was a near miss, or None."""
+    for replicate in among:
         outcomes, log, _ = play_logged(job, seed, replicate)
         if outcomes.integers[0, column.VERDICT] == EFFICACY:
             continue

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from lmd_trialsim.designs import Design
 from lmd_trialsim.engine.plan import TrialPlan
@@ -16,16 +26,34 @@ from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Proba
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.course import Course
 from lmd_trialsim.patients.endpoints import Endpoint
+from lmd_trialsim.reading.mistakes import quoted
 from lmd_trialsim.reading import At, Document, ScenarioError, Several, complaints_of, read_yaml, validate
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=60)]
+NAME = "[A-Za-z][A-Za-z0-9_.-]*"
+
+
+def _plain(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        way_out = "Begin it with a letter, and use letters, digits, '_', '.' and '-' only."
+        raise At((), "is no name that can be used here", way_out=way_out, key=True)
+    return name
+
+
+Name = Annotated[
+    str,
+    StringConstraints(max_length=60),
+    AfterValidator(_plain),
+    WithJsonSchema({"type": "string", "pattern": f"^{NAME}$", "maxLength": 60}),
+]
 
 
 class Population(Spec):
     """Who arrives, and when."""
 
     accrual: AccrualSpec = Field(description="when patients arrive")
-    strata: Annotated[dict[Name, Probability], Field(max_length=100)] = Field(default_factory=dict, description="shares of the strata, which sum to 1")
+    strata: Annotated[dict[Name, Probability], Field(max_length=100)] = Field(
+        default_factory=dict, description="shares of the strata, which sum to 1"
+    )
     enrolment_cap: Annotated[int, Field(ge=1)] | None = Field(
         None, description="so many patients exist; no more can come"
     )
@@ -105,16 +133,27 @@ class Scenario(Spec):
     )
     question: str | None = Field(None, description="the question asked, in a paragraph")
     population: Population = Field(description="who arrives, and when")
-    endpoints: Annotated[dict[Name, Endpoint], Field(min_length=1, max_length=100)] = Field(description="what is measured, by name")
+    endpoints: Annotated[dict[Name, Endpoint], Field(min_length=1, max_length=100)] = Field(
+        description="what is measured, by name"
+    )
     arms: Annotated[dict[Name, Arm], Field(min_length=1, max_length=100)] = Field(description="the arms, by name")
     truths: Annotated[dict[Name, Truth], Field(min_length=1, max_length=1000)] = Field(
         description="how patients may really fare, by name"
     )
-    designs: Annotated[dict[Name, Design], Field(min_length=1, max_length=1000)] = Field(description="what the trial may do, by name")
+    designs: Annotated[dict[Name, Design], Field(min_length=1, max_length=1000)] = Field(
+        description="what the trial may do, by name"
+    )
     run: RunSpec = Field(default_factory=lambda: RunSpec.model_validate({}), description="replicates and seed")
 
     _asked: dict[tuple[str, bool], Any] = PrivateAttr(default_factory=dict)
     """What `lowering` has tabulated for each design: it is the same under every truth that loses no patient, or some."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_one(cls, version: object) -> object:
+        if isinstance(version, bool | float):  # which may equal 1, and are not the number meant
+            raise At((), "must be the whole number 1", got=quoted(version), way_out="Write schema: 1.")
+        return version
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Scenario:
@@ -140,14 +179,16 @@ class Scenario(Spec):
     @classmethod
     def of(cls, document: Document) -> Scenario:
         """Check a document that has been read."""
-        from lmd_trialsim.likes import without_likes
+        from lmd_trialsim.likes import once, without_likes
 
         filled, wrong = without_likes(document)
         told = complaints_of(filled, wrong).mistakes
+        if told and not (filled.data.get("truths", True) and filled.data.get("designs", True)):
+            raise ScenarioError(told)  # nothing is left to check
         try:
             scenario = validate(cls, filled)
         except ScenarioError as error:
-            raise ScenarioError([*told, *error.mistakes]) from None
+            raise ScenarioError([*told, *once(error.mistakes)]) from None
         if told:
             raise ScenarioError(told)
         return scenario

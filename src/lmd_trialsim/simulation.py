@@ -84,7 +84,11 @@ class Results:
         import pandas as pd
 
         return pd.DataFrame(
-            [{"design": row.design, "truth": row.truth, **c._asdict()} for row in self.rows for c in row.characteristics]
+            [
+                {"design": row.design, "truth": row.truth, **c._asdict()}
+                for row in self.rows
+                for c in row.characteristics
+            ]
         )
 
 
@@ -93,7 +97,9 @@ def facts_of(scenario: Scenario, design: str, truth: str) -> Facts:
     setting = Setting.of(scenario, design)
     rules = setting.design.rules
     reached = {VERDICTS["stop_for", rule.stop_for] for rule in rules if rule.stop_for is not None}
-    closes = {("efficacy", "futility").index(rule.stop_accrual_for) for rule in rules if rule.stop_accrual_for is not None}
+    closes = {
+        ("efficacy", "futility").index(rule.stop_accrual_for) for rule in rules if rule.stop_accrual_for is not None
+    }
     return Facts(
         arms=tuple(setting.arms),
         null=is_null(scenario, design, truth),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
-from lmd_trialsim.analyses.binary import answer_counts
+import numpy as np
+
+from lmd_trialsim.analyses.binary import answer_counts, counts_by_arm
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import answer, answer_all, estimate
 from lmd_trialsim.kernel.special import normal_cdf
@@ -42,6 +45,30 @@ def answer_first_and_rest(questions: Questions, needed, stream, desk, answers, l
     if needed[index, look]:
         answers[index] = answer(questions.first, stream, desk, look)
     answer_all(questions.rest, needed, stream, desk, answers, look, index + 1)
+
+
+class TabulatedQuestions(NamedTuple):
+    """All questions of a binary design, answered beforehand for every pair of numbers that its looks can meet.
+
+    One type serves every such design, so that they share one compiled kernel.
+    """
+
+    offset: np.ndarray  # (largest n of treatment + 1, largest n of control + 1); -1 for pairs that cannot occur
+    values: np.ndarray  # (questions, entries): at offset[n_t, n_c] + x_t * (n_c + 1) + x_c
+    only_at: np.ndarray  # (questions, looks) the one number of patients that the question speaks of, -1 for any
+
+
+@answer_all.case
+def answer_from_tables(questions: TabulatedQuestions, needed, stream, desk, answers, look, index):
+    """Look them all up at one place."""
+    n_t, x_t, n_c, x_c = counts_by_arm(desk)
+    offset = questions.offset[n_t, n_c]
+    place = offset + x_t * (n_c + 1) + x_c
+    for question in range(questions.values.shape[0]):
+        if needed[question, look]:
+            only = questions.only_at[question, look]
+            speaks = offset >= 0 and (only < 0 or only == n_t + n_c)
+            answers[index + question] = questions.values[question, place] if speaks else math.nan
 
 
 class Complement(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lmd_trialsim.checks.arms import arms_of
 from lmd_trialsim.checks.courses import complaints_of_truth
-from lmd_trialsim.checks.designs import complaints_of_design
+from lmd_trialsim.checks.designs import complaints_of_coverage, complaints_of_design
 from lmd_trialsim.checks.numbers import complaints_of_numbers
 from lmd_trialsim.reading import At
 
@@ -30,9 +30,9 @@ def complaints(scenario: Scenario) -> Iterator[At]:
     for name in TRUTH_SAYS:
         if name in scenario.endpoints:
             yield At(("endpoints", name), "is a word of truths. Choose another name for the endpoint.", key=True)
-    odd = list(complaints_of_numbers(scenario))
-    yield from odd
+    yield from complaints_of_numbers(scenario)
     for name, truth in scenario.truths.items():
         yield from complaints_of_truth(scenario, ("truths", name), truth)
     for name, design in scenario.designs.items():
         yield from complaints_of_design(scenario, ("designs", name), design)
+    yield from complaints_of_coverage(scenario)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.arms import arms_of
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 ONLY_TWO = ("difference_of_proportions", "fisher_exact", "log_rank", "cox", "restricted_mean")
 ONLY_ONE = ("exact_binomial",)
+
+
+def kinds(scenario: Scenario, design: General, names: Iterable[str]) -> str:
+    """Return those of the analyses that go with the endpoint, to be offered instead."""
+    fitting = OF_TIMES if scenario.endpoints[design.endpoint].kind == "time_to_event" else OF_BINARY
+    found = [name for name in names if name in fitting]
+    return f"an analysis of kind {', '.join(found)}" if found else "no analysis of this design and endpoint has one"
 
 
 def complaints_of_analysis(scenario: Scenario, at: Place, design: General, analysis: Any) -> Iterator[At]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lmd_trialsim.checks.analyses import complaints_of_priors
+from lmd_trialsim.checks.analyses import complaints_of_priors, kinds
 from lmd_trialsim.checks.arms import arms_of
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.designs.analyses import POSTERIOR_OF, Z_OF
@@ -33,12 +33,12 @@ def complaints_of_condition(
     if subject == "probability_that":
         yield from _of_posterior(scenario, at, design, analysis, condition)
     elif subject == "statistic" and analysis.kind not in Z_OF[group]:
-        allowed = f"an analysis of kind {', '.join(Z_OF[group])}"
+        allowed = kinds(scenario, design, Z_OF[group])
         yield At(place, f"{analysis.kind} has no test statistic", allowed=allowed, key=True)
     elif subject == "p_value":
         known = (*Z_OF[group], *EXACT[group])
         if analysis.kind not in known:
-            allowed = f"an analysis of kind {', '.join(known)}"
+            allowed = kinds(scenario, design, known)
             yield At(place, f"{analysis.kind} has no p-value", allowed=allowed, key=True)
         elif analysis.kind in EXACT[group] and condition.p_value == "two_sided":
             yield At(place, "this test is one-sided. Say one_sided.")
@@ -73,7 +73,7 @@ def _of_posterior(scenario: Scenario, at: Place, design: General, analysis: Any,
     place, quantity = (*at, "probability_that"), str(condition.probability_that)
     known = POSTERIOR_OF[group].get(analysis.kind, ())
     if not known:
-        allowed = f"an analysis of kind {', '.join(sorted(POSTERIOR_OF[group]))}"
+        allowed = kinds(scenario, design, POSTERIOR_OF[group])
         yield At(place, f"{analysis.kind} has no posterior", allowed=allowed, key=True)
         return
     if quantity not in known:

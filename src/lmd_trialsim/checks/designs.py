@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.analyses import complaints_of_analysis
@@ -12,6 +12,7 @@ from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import complaints_of_rules
 from lmd_trialsim.designs.generic import General, SingleArm
 from lmd_trialsim.reading import At
+from lmd_trialsim.reading.mistakes import listing
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -34,8 +35,7 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
             yield At((*at, "endpoint"), text)
             return
     general = design.general()
-    of_arms = list(complaints_of_arms(scenario, at, general))
-    yield from of_arms or _of_truths_covered(scenario, at, general)
+    yield from complaints_of_arms(scenario, at, general)
     if isinstance(design, General):
         yield from complaints_of_looks(scenario, at, general)
         yield from complaints_of_analysis(scenario, (*at, "analysis"), general, general.analysis)
@@ -53,18 +53,30 @@ def _of_conduct(scenario: Scenario, at: Place, design: General, times: bool) -> 
         yield At((*at, "null_rate"), "goes with binary endpoints. Remove it.", key=True)
 
 
-def _of_truths_covered(scenario: Scenario, at: Place, design: General) -> Iterator[At]:
-    who = f"design {at[-1]}"
+def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
+    """Yield the endpoints and arms that designs need and truths lack."""
+    needed: dict[str, dict[str, list[str]]] = {}
+    for name, design in scenario.designs.items():
+        for arm in arms_of(scenario, design.general()):
+            if arm in scenario.arms and design.endpoint in scenario.endpoints:
+                needed.setdefault(design.endpoint, {}).setdefault(arm, []).append(name)
     for name, truth in scenario.truths.items():
-        courses = truth.courses.get(design.endpoint)
-        if courses is None:
-            text = f"says nothing of the endpoint {design.endpoint} that {who} is about. Add it."
-            yield At(("truths", name), text, key=True)
-            continue
-        binary = scenario.endpoints[design.endpoint].kind == "binary"
-        for arm in arms_of(scenario, design):
-            if arm not in courses:
-                text = f"lacks the arm {arm} that {who} has. Add it."
-                yield At(("truths", name, design.endpoint), text, key=True)
-            elif truth.death and arm not in truth.death and binary:
-                yield At(("truths", name, "death"), f"lacks the arm {arm} that {who} has. Add it.", key=True)
+        for endpoint, arms in needed.items():
+            courses = truth.courses.get(endpoint)
+            if courses is None:
+                designs = dict.fromkeys(design for named in arms.values() for design in named)
+                text = f"says nothing of the endpoint {endpoint} of {_named(designs)}. Add it."
+                yield At(("truths", name), text, key=True)
+                continue
+            binary = scenario.endpoints[endpoint].kind == "binary"
+            for arm, named in arms.items():
+                text = f"lacks the arm {arm} of {_named(named)}. Add it."
+                if arm not in courses:
+                    yield At(("truths", name, endpoint), text, key=True)
+                elif truth.death and arm not in truth.death and binary:
+                    yield At(("truths", name, "death"), text, key=True)
+
+
+def _named(designs: Iterable[str]) -> str:
+    names = list(designs)
+    return f"design {names[0]}" if len(names) == 1 else f"the designs {listing(names)}"

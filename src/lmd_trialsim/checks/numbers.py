@@ -20,7 +20,9 @@ def complaints_of_numbers(scenario: Scenario) -> Iterator[At]:
     for section in ("population", "endpoints", "truths", "designs"):
         for place, number in numbers_below((section,), getattr(scenario, section)):
             if number and not LEAST <= abs(number) <= MOST:
-                much, way_out = ("small", "Write 0, or a larger one.") if abs(number) < LEAST else ("large", "Lower it.")
+                much, way_out = (
+                    ("small", "Write 0, or a larger one.") if abs(number) < LEAST else ("large", "Lower it.")
+                )
                 allowed = f"{LEAST:g} to {MOST:g}, and 0 where that has a meaning"
                 yield At(place, f"the number is too {much} to compute with", got=f"{number:g}", allowed=allowed,
                          way_out=way_out)  # fmt: skip

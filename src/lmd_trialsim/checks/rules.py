@@ -31,7 +31,7 @@ def complaints_of_rules(scenario: Scenario, at: Place, design: General) -> Itera
         if rule.analysis is not None:
             yield from complaints_of_analysis(scenario, (*place, "analysis"), design, rule.analysis)
         if rule.spending is not None:
-            yield from complaints_of_spending(place, design, rule)
+            yield from complaints_of_spending(scenario, place, design, rule)
         for j, condition in enumerate(rule.conditions):
             here = (*place, "when", j) if isinstance(rule.when, list) else (*place, "when")
             yield from complaints_of_condition(scenario, here, design, rule, condition)
@@ -66,8 +66,8 @@ def _of_hearing(at: Place, design: General, rule: Rule) -> Iterator[At]:
         text = "the only look is the final one, so this rule would never speak. Add looks, or remove the rule."
         yield At(place, text, key=rule.at == "all")
     if rule.from_patients > design.max_patients:
-        text = f"the rule would never speak: there are {design.max_patients} patients at most. Lower it."
-        yield At((*at, "from_patients"), text, got=str(rule.from_patients))
+        text = f"the rule would never speak: there are {design.max_patients} patients at most"
+        yield At((*at, "from_patients"), text, got=str(rule.from_patients), way_out="Lower it.")
 
 
 def _question(design: General, rule: Rule, condition: Condition) -> tuple[Any, ...]:
@@ -86,7 +86,11 @@ def _contradictions(at: Place, design: General) -> Iterator[At]:
     for k, (_, first, a) in enumerate(simple):
         for i, second, b in simple[k + 1 :]:
             shared = set(first.looks(design.looks.count)) & set(second.looks(design.looks.count))
-            if shared and first.verdict != second.verdict and _question(design, first, a) == _question(design, second, b):
+            if (
+                shared
+                and first.verdict != second.verdict
+                and _question(design, first, a) == _question(design, second, b)
+            ):
                 yield from _contradiction((*at, i, "when"), (first, a), (second, b))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from lmd_trialsim.checks.analyses import kinds
 from lmd_trialsim.checks.naming import Place
 from lmd_trialsim.designs.analyses import Z_OF
 from lmd_trialsim.designs.boundaries import SPENDING
@@ -11,18 +13,21 @@ from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.designs.rules import Rule
 from lmd_trialsim.reading import At
 
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
 MOST_LOOKS = 50
 """Looks of a boundary: the integration's time grows faster than their number."""
 
 
-def complaints_of_spending(at: Place, design: General, rule: Rule) -> Iterator[At]:
+def complaints_of_spending(scenario: Scenario, at: Place, design: General, rule: Rule) -> Iterator[At]:
     """Yield what is wrong with a rule that spends error."""
     group = "two" if isinstance(design, TwoArm) else "single"
     kind = (rule.analysis or design.analysis).kind
     place = (*at, "spending")
     if kind not in Z_OF[group]:
         text = f"needs a test statistic, and {kind} has none"
-        yield At(place, text, allowed=f"an analysis of kind {', '.join(Z_OF[group])}", key=True)
+        yield At(place, text, allowed=kinds(scenario, design, Z_OF[group]), key=True)
     if design.looks.count > MOST_LOOKS:
         way_out = "Look less often, or write the thresholds in when:."
         yield At(place, "there are too many looks for a boundary", got=str(design.looks.count),
@@ -53,7 +58,7 @@ def _of_lists(at: Place, design: General, rule: Rule) -> Iterator[At]:
             continue
         for i in range(1, len(given)):
             if given[i] < given[i - 1] or (name == "information" and given[i] - given[i - 1] <= 1e-6 * given[i]):
-                yield At((*at, name, i), "must increase from look to look. Sort them.", got=f"{given[i]:g}")
+                yield At((*at, name, i), "must increase from look to look", got=f"{given[i]:g}", way_out="Sort them.")
                 break
     error = rule.alpha if rule.alpha is not None else rule.beta
     if rule.cumulative is not None and error is not None and abs(rule.cumulative[-1] - error) > 1e-12:

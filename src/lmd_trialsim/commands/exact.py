@@ -25,6 +25,7 @@ from lmd_trialsim.commands.given import (
 @the_format
 @the_folder
 def command(
+    *,
     file: str,
     designs: tuple[str, ...],
     truths: tuple[str, ...],
@@ -55,4 +56,4 @@ def command(
         raise Refusal(sentences)
     if sentences:
         click.echo(sentences, err=True)
-    deliver(scenario, path, results, None, not_exact if form == "json" else [], form, full, folder)
+    deliver(scenario, path, results, None, not_exact if form == "json" else [], form=form, full=full, folder=folder)

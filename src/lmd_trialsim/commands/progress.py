@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def _nothing(played: int) -> None:
+    """Nobody watches."""
+
+
 @contextmanager
 def watched(replicates: int) -> Iterator[Callable[[int], None]]:
     """Yield what is to be told of replicates that have been played."""
     if not sys.stderr.isatty():
-        yield lambda played: None
+        yield _nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -44,6 +44,7 @@ Pairs = Sequence[tuple[str, str]]
 @the_format
 @the_folder
 def command(
+    *,
     file: str,
     replicates: int | None,
     seed: int | None,
@@ -71,15 +72,16 @@ def command(
     path, scenario = opened(file)
     designs_, truths_ = chosen(scenario, designs, truths)
     folder = prepared(out) if out is not None else None
-    results = played(scenario, designs_, truths_, replicates, seed, threads)
+    results = played(scenario, designs_, truths_, replicates=replicates, seed=seed, threads=threads)
     exact, not_exact = enumerated(scenario, designs_, truths_) if with_exact else (None, [])
-    deliver(scenario, path, results, exact, not_exact, form, full, folder)
+    deliver(scenario, path, results, exact, not_exact, form=form, full=full, folder=folder)
 
 
 def played(
     scenario: Scenario,
     designs: Sequence[str],
     truths: Sequence[str],
+    *,
     replicates: int | None,
     seed: int | None,
     threads: int | None,
@@ -156,6 +158,7 @@ def deliver(
     results: Results,
     exact: Results | None,
     not_exact: Sequence[tuple[str, str, str]],
+    *,
     form: str,
     full: bool,
     folder: Path | None,

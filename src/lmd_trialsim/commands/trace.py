@@ -26,6 +26,7 @@ NONE_FOUND = 1
     "--among", type=REPLICATES, default="20000", show_default=True, metavar="N", help="Trials to look at for --example."
 )
 def command(
+    *,
     file: str,
     replicate: int | None,
     design: str | None,
@@ -61,12 +62,13 @@ def command(
     try:
         if kind is not None:
             start = replicate or 0
-            replicate = _found(scenario, name, under, seed, kind, start, start + among)
+            replicate = _found(scenario, name, under, seed, kind=kind, among=range(start, start + among))
             if replicate is None:
                 click.echo(
                     f"No {kind} of {name} under {under} among {among:,} trials from number {start} on.", err=True
                 )
                 _context().exit(NONE_FOUND)
+            click.echo(f"Replicate {replicate} is the first {kind} of {name} under {under}, from number {start} on.\n")
         assert replicate is not None
         _print(scenario, name, under, seed, replicate)
     except (ValueError, MemoryError) as error:
@@ -87,19 +89,17 @@ def _null_truth(scenario: Scenario, design: str, truths: list[str]) -> str:
     raise Refusal(f"None of {', '.join(truths)} is a null truth of {design}: there can be no false positive.")
 
 
-def _found(scenario: Scenario, design: str, truth: str, seed: int, kind: str, start: int, stop: int) -> int | None:
+def _found(scenario: Scenario, design: str, truth: str, seed: int, *, kind: str, among: range) -> int | None:
     """Return the first trial of the kind, if there is one."""
     from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
+    from lmd_trialsim.lowering import Setting
     from lmd_trialsim.replay import find_near_miss, find_verdict
+    from lmd_trialsim.simulation import job_of
 
+    job = job_of(scenario, design, truth, 1)
     if kind == "near-miss":
-        found = find_near_miss(scenario, design, truth, seed, start, stop)
-    else:
-        verdict = FUTILITY if kind == "futility" else EFFICACY
-        found = find_verdict(scenario, design, truth, seed, verdict, start, stop)
-    if found is not None:
-        click.echo(f"Replicate {found} is the first {kind} of {design} under {truth}, from number {start} on.\n")
-    return found
+        return find_near_miss(Setting.of(scenario, design), job, seed, among)
+    return find_verdict(job, seed, FUTILITY if kind == "futility" else EFFICACY, among)
 
 
 def _print(scenario: Scenario, design: str, truth: str, seed: int, replicate: int) -> None:

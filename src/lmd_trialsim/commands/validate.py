@@ -31,7 +31,8 @@ def command(files: tuple[str, ...]) -> None:
         bare = [place for place, number in numbers if not number.cite and number.assumption is None]
         cited = sum(bool(number.cite) for _, number in numbers)
         click.echo(
-            f"{path}: valid. {page.count(len(scenario.designs), 'design')}, {page.count(len(scenario.truths), 'truth')}; "
+            f"{path}: valid. {page.count(len(scenario.designs), 'design')}, "
+            f"{page.count(len(scenario.truths), 'truth')}; "
             f"{page.count(len(numbers), 'number')}: {cited} cited, {len(numbers) - cited - len(bare)} assumed, "
             f"{len(bare)} without origin."
         )

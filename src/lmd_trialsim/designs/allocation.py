@@ -40,7 +40,8 @@ class AllocationSpec(Spec):
         if self.method != "blocks" and self.stratify_by:
             raise At(("stratify_by",), f"goes with method: blocks, not {self.method}. Remove it", key=True)
         if (self.method == "fixed_order") != (self.order is not None):
-            raise At(("method",), "order and method: fixed_order go together. Give both or neither.")
+            place = ("order",) if self.order is not None else ("method",)
+            raise At(place, "order and method: fixed_order go together. Give both or neither.", key=True)
         if self.method == "fixed_order" and self.ratio is not None:
             raise At(("ratio",), "contradicts order, which sets the ratio. Remove it", key=True)
         return self

@@ -62,8 +62,9 @@ class Asker:
         self.counts = None if times else CountAsker(setting, truth)
 
     def questions(self) -> Any:
-        """Return the nest of questions that kernels answer."""
-        return ask(self._questions)
+        """Return what kernels answer: tables where all can be answered beforehand, else a nest of questions."""
+        stacked = None if self.counts is None else self.counts.stacked(self._questions, len(self.looks))
+        return ask(self._questions) if stacked is None else stacked
 
     def _index(self, key: Hashable, label: str, build: Callable[[], Any]) -> int:
         if key not in self._asked:

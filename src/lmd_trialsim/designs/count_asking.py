@@ -17,11 +17,12 @@ from lmd_trialsim.analyses.predictive_binary import (
     answer_counts,
     concludes_efficacy,
 )
-from lmd_trialsim.analyses.questions import Complement, PValue
+from lmd_trialsim.analyses.questions import Complement, EstimateOf, PValue, TabulatedQuestions
 from lmd_trialsim.designs.generic import TwoArm
 from lmd_trialsim.designs.rules import Condition
 from lmd_trialsim.kernel.desk import new_desk
 from lmd_trialsim.kernel.jit import canonical, door
+from lmd_trialsim.kernel.rules import EFFICACY
 
 LARGEST_TABLE = 6_000_000
 """Entries of a table over pairs of counts; beyond it the answers are computed as they are needed."""
@@ -112,15 +113,54 @@ class CountAsker:
         return CountQuestion(self._tabulated(question))
 
     def _tabulated(self, question: Any) -> PairTable:
+        offset, total = self._offsets()
+        values = np.zeros(total)
+        _fill_pairs(canonical(question), self._scratch(), offset, values)
+        return PairTable(offset, values, NoAnswer(0) if self.closed or not self.two else question)
+
+    def stacked(self, questions: list[Any], looks: int) -> TabulatedQuestions | None:
+        """Return all questions as one table; None where one of them needs more than the counts at planned looks."""
+        if self.two and not (self.closed and self.pairs):
+            return None
+        offset, total = self._offsets()
+        values = np.full((max(len(questions), 1), total), np.nan)
+        only_at = np.full((max(len(questions), 1), looks), -1, np.int64)
+        for number, question in enumerate(questions):
+            if isinstance(question, binary.PlannedCount):
+                only_at[number] = question.planned
+                values[number] = self._spread(
+                    offset, total, np.tile(np.arange(self.largest + 1.0), (self.largest + 1, 1)), False
+                )
+            elif not isinstance(question, CountQuestion):
+                return None
+            elif isinstance(question.question, binary.RateTable):
+                table = question.question
+                values[number] = self._spread(offset, total, table.values, bool(table.of_control))
+            elif isinstance(question.question, PairTable):
+                values[number] = question.question.values
+            else:
+                return None
+        return TabulatedQuestions(offset, values, only_at)
+
+    def _spread(self, offset: Any, total: int, table: Any, of_control: bool) -> Any:
+        """Return one arm's table (n, x) at the places of all pairs."""
+        values = np.full(total, np.nan)
+        for n_t, n_c in sorted(self.pairs):
+            x_t, x_c = np.meshgrid(np.arange(n_t + 1), np.arange(n_c + 1), indexing="ij")
+            start = offset[n_t, n_c]
+            own = table[n_c, x_c] if of_control else table[n_t, x_t]
+            values[start : start + own.size] = own.ravel()
+        return values
+
+    def _offsets(self) -> tuple[Any, int]:
+        """Return where the table of each pair of numbers begins, -1 for other pairs, and the entries in all."""
         most_t, most_c = self._largest_pair()
         offset = np.full((most_t + 1, most_c + 1), -1, np.int64)
         total = 0
         for n_t, n_c in sorted(self.pairs):
             offset[n_t, n_c] = total
             total += (n_t + 1) * (n_c + 1)
-        values = np.zeros(total)
-        _fill_pairs(canonical(question), self._scratch(), offset, values)
-        return PairTable(offset, values, NoAnswer(0) if self.closed or not self.two else question)
+        return offset, total
 
     def _scratch(self) -> Any:
         return new_desk(self.largest, 2, 1, 50)
@@ -183,6 +223,8 @@ class CountAsker:
         """Return the question of the predictive probability."""
         final.counts.pairs = set()  # Its questions are asked of imagined numbers too: none is tabulated.
         final.counts.closed = False
+        if not self.two and not at_present:
+            return CountQuestion(self._predictive_of_one_arm(final, model))
         nest, rules = self.of_final(final)
         numbers = self.design.looks.numbers()
         total = int(numbers[-1]) if numbers and self.design.looks.final is None else self.largest
@@ -204,6 +246,45 @@ class CountAsker:
         _fill_success(canonical(question), self._scratch(), planned_t, total - planned_t, success)
         question = question._replace(success=success)
         return PredictiveAtPresent(question) if at_present else self.at_looks(question)
+
+    def _predictive_of_one_arm(self, final: Any, model: Any) -> binary.RateTable:
+        """Return P(the final look concludes efficacy | x of n) for all (n, x), in NumPy (Lee and Liu 2008)."""
+        numbers = self.design.looks.numbers()
+        total = min(int(numbers[-1]) if numbers and self.design.looks.final is None else self.largest, self.largest)
+        success = self._concludes_efficacy(final, total)
+        prior = model.of_arm(self.setting.arms[-1])
+        values = np.full((self.largest + 1, self.largest + 1), np.nan)
+        for n in range(total + 1):
+            x = np.arange(n + 1)
+            chances = prior.given(np.full(n + 1, float(n)), x.astype(float)).predictive(total - n)
+            futures = success[x[:, None] + np.arange(total - n + 1)]
+            values[n, : n + 1] = np.minimum((chances * futures).sum(axis=1), 1.0)
+        return binary.RateTable(values, 0)
+
+    def _concludes_efficacy(self, final: Any, total: int) -> Any:
+        """Return 1 for each x of `total` responses from which the rules of the final look conclude efficacy, else 0."""
+        rules = final.rules()
+        answers = [self._answers_at(question, total) for question in final._questions]
+        verdict = np.zeros(total + 1, np.int64)
+        for rule in rules.rules[::-1]:
+            if total < rule["from_patients"]:
+                continue
+            holds = np.ones(total + 1, bool)
+            for condition in range(rule["first"], rule["end"]):
+                row = rules.conditions[condition]
+                holds &= row["sign"] * (answers[row["question"]] - rules.threshold[condition, 0]) > 0.0
+            verdict[holds] = rule["verdict"]
+        return (verdict == EFFICACY).astype(float)
+
+    def _answers_at(self, question: Any, total: int) -> Any:
+        """Return the answers at (total, x) for all x."""
+        if isinstance(question, binary.PlannedCount):
+            x = np.arange(total + 1.0)
+            return x if question.planned[-1] == total else np.full(total + 1, np.nan)
+        if isinstance(question, EstimateOf):
+            rows = question.estimator.rows.start[total] + np.arange(total + 1)
+            return question.estimator.middle[rows]
+        return question.question.values[total, : total + 1]
 
     def estimator(self, analysis: Any) -> Any:
         """Return the estimator of the rate, or of the contrast."""

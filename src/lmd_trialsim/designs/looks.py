@@ -31,9 +31,10 @@ class Every(Spec):
     def _some_looks(self) -> Every:
         count = len(range(self.first, self.to + 1, self.every))
         if count < 1:
-            raise At(("to",), f"comes before the first look, {self.first}. Raise it.", got=str(self.to))
+            raise At(("to",), f"comes before the first look, {self.first}", got=str(self.to), way_out="Raise it.")
         if count > MOST_LOOKS:
-            raise At(("every",), "makes too many looks. Raise it.", got=f"{count:,} looks", allowed=f"up to {MOST_LOOKS:,}")
+            allowed = f"up to {MOST_LOOKS:,}"
+            raise At(("every",), "makes too many looks", got=f"{count:,}", allowed=allowed, way_out="Raise it.")
         return self
 
     def numbers(self) -> list[int]:
@@ -48,7 +49,8 @@ def check_increasing(numbers: Sequence[float], loc: tuple[str, ...]) -> None:
     """Refuse looks that do not increase."""
     for i in range(1, len(numbers)):
         if numbers[i] <= numbers[i - 1]:
-            raise At((*loc, i), "looks must increase. Sort them, and name each once.", got=f"{numbers[i]:g}")
+            way_out = "Sort them, and name each once."
+            raise At((*loc, i), "looks must increase", got=f"{numbers[i]:g}", way_out=way_out)
 
 
 class FinalSpec(Spec):

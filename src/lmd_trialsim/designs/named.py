@@ -48,12 +48,22 @@ class NamedSingleArm(DesignSpec):
 
     arm: str | None = Field(None, description="the arm under trial; needed where the scenario has several")
     null_rate: PlainOpenProbability = Field(description="the rate that is not worth more trials")
+    max_enrolled: Patients | None = Field(
+        None,
+        description="patients enrolled at most, where some are not evaluable and are replaced; if not said, as many as "
+        "are to be evaluable, and nobody is replaced",
+    )
 
     def _single_arm(self, max_patients: int, looks: Any, analysis: Any, rules: list[Any]) -> SingleArm:
         shared = {name: getattr(self, name) for name in DesignSpec.model_fields if getattr(self, name) is not None}
         return SingleArm.model_validate(
             shared
-            | {"kind": "single_arm", "max_patients": max_patients, "looks": {"evaluable": looks}, "analysis": analysis}
+            | {
+                "kind": "single_arm",
+                "max_patients": max(max_patients, self.max_enrolled or 0),
+                "looks": {"evaluable": looks},
+                "analysis": analysis,
+            }
             | {"rules": rules, "null_rate": self.null_rate}
             | ({"arm": self.arm} if self.arm else {})
         )
@@ -98,7 +108,9 @@ class SimonTwoStage(NamedSingleArm):
                 if stage.stop_if_at_most >= stage.patients:
                     raise At(("stages", i, "stop_if_at_most"), "must be below the stage's patients. Lower it.")
             if second.stop_if_at_most < first.stop_if_at_most:
-                raise At(("stages", 1, "stop_if_at_most"), "must not be below the first stage's: it counts both stages.")
+                raise At(
+                    ("stages", 1, "stop_if_at_most"), "must not be below the first stage's: it counts both stages."
+                )
             return self
         missing = [name for name in search if name not in given]
         if missing:

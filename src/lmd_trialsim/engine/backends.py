@@ -26,7 +26,6 @@ def chunk_size(replicates: int) -> int:
     return max(1, min(MOST_IN_A_CHUNK, replicates // 64))
 
 
-
 class Job(NamedTuple):
     """One design under one truth."""
 

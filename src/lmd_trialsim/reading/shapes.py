@@ -163,6 +163,7 @@ def _below(node: Shape | None, part: str | int) -> Shape | None:
         for name, field in named.items():
             if part in (name, _alias(name, field)):
                 return field["schema"]  # type: ignore[no-any-return]
+        return node.get("extras_schema")
     if node["type"] == "dict":
         return node.get("values_schema")
     if node["type"] in ITEMS:

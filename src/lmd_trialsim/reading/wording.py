@@ -129,7 +129,8 @@ def _missing(finding: Finding) -> Told:
         return Told(At(parent, placed(parent, f"must have {last + 1} items or more"), got=_size(finding.place.holder)))
     what = placed(parent, f"the key {name_of(last)} is missing")
     description = finding.shapes.description(finding.place.model, last)
-    return Told(At(parent, what, way_out=description, key=True), missing=finding.place.path)
+    way_out = description[:1].upper() + description[1:]
+    return Told(At(parent, what, way_out=way_out, key=True), missing=finding.place.path)
 
 
 def _unknown(finding: Finding) -> Told:
@@ -159,7 +160,7 @@ def _tag(finding: Finding) -> At:
 
 def _value(finding: Finding) -> At:
     path, place, kind, context = finding.place.path, finding.place, finding.kind, finding.context
-    value = finding.error.get("input") if place.value is None else place.value
+    value = finding.error.get("input") if place.value is None or place.on_key else place.value
     got = "" if isinstance(value, dict | list) else quoted(value)
     allowed = way_out = ""
     if kind in WORDS:
@@ -193,6 +194,7 @@ def _value(finding: Finding) -> At:
     else:
         message = str(finding.error["msg"])
         what = (message[:1].lower() + message[1:]).replace("input should be", "must be")
+        got = "" if what.endswith((".", "?")) else got
     return At(path, placed(path, what), got=got, allowed=allowed, way_out=way_out, key=place.on_key)
 
 
@@ -233,7 +235,8 @@ def _hint(value: Any, wanted: tuple[str, ...]) -> str:
             return f"Write {'true' if text.lower() in ('yes', 'on') else 'false'}."
     if "text" in wanted and isinstance(value, bool | int | float):
         return "Put it in quotes."
-    if "a list" in wanted and not isinstance(value, dict | list):
+    item_unlike = isinstance(value, bool | str) and any(word in (*NUMBERS, "a mapping") for word in wanted)
+    if "a list" in wanted and not isinstance(value, dict | list) and not item_unlike:
         return f"Write [{quoted(value)}]."
     return ""
 

@@ -67,7 +67,8 @@ class Judge:
     def __init__(self, setting: Setting) -> None:
         self.setting, self.design = setting, setting.design
         self.two = isinstance(self.design, TwoArm)
-        self.higher = setting.scenario.endpoints[self.design.endpoint].better == "higher"
+        endpoint: Any = setting.scenario.endpoints[self.design.endpoint]
+        self.higher = endpoint.better == "higher"
         listed = [int(number) for number in self.design.looks.numbers()]
         self.numbers = listed + [setting.max_patients] * (self.design.looks.count - len(listed))
         self.last = len(self.numbers) - 1
@@ -126,10 +127,7 @@ class Judge:
         boundaries = self._boundaries()
         heard = []
         for number, rule in enumerate(self.design.rules):
-            if rule.stop_for is not None:
-                verdict = VERDICT_OF[rule.stop_for]
-            else:
-                verdict = CLOSING[str(rule.stop_accrual_for)]
+            verdict = VERDICT_OF[rule.stop_for] if rule.stop_for is not None else CLOSING[str(rule.stop_accrual_for)]
             conditions = [self._asked(rule, condition) for condition in rule.conditions]
             if rule.spending is not None:
                 key, answer = self._statistic(rule)
@@ -142,7 +140,7 @@ class Judge:
         numbers = self.design.looks.numbers()
         planned = [*numbers, self.design.max_patients] if len(numbers) < len(self.numbers) else numbers
         units = np.array(given or planned, float)
-        return units / units[-1]
+        return np.asarray(units / units[-1])
 
     def _boundaries(self) -> dict[int, Array]:
         spending = {rule.stop_for: i for i, rule in enumerate(self.design.rules) if rule.spending is not None}
@@ -303,10 +301,7 @@ class Judge:
 def _compare(answer: Array, comparison: str, cut: float) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         tied = np.abs(answer - cut) <= TIE
-        if comparison in ("exceeds", "at_least"):
-            beyond = answer > cut
-        else:
-            beyond = answer < cut
+        beyond = answer > cut if comparison in ("exceeds", "at_least") else answer < cut
     return beyond | tied if comparison in ("at_least", "at_most") else beyond & ~tied
 
 

@@ -40,7 +40,7 @@ class Prior(NamedTuple):
         return Prior(softmax(evidence, axis=1), alpha, beta)
 
     def below(self, p: Array, q: Array) -> Array:
-        """Return P(rate <= p), (rows, points); q = 1 - p, exact where p is so near 1 that its own digits do not tell."""
+        """Return P(rate <= p), (rows, points); q = 1 - p, told apart where p itself rounds to 1."""
         total = np.zeros((len(self.weight), len(p)))
         low = p <= 0.5
         for k in range(self.weight.shape[1]):

@@ -98,7 +98,13 @@ def parts(
     for design in dict.fromkeys(row.design for row in results.rows):
         columns = list(_columns(results, exact, design))
         lines = list(_all_lines(columns) if full else _main_lines(columns, scale_of(scenario, design)))
-        cells = [[_cell(scenario, design, line, i, c, notes) for i, c in enumerate(columns)] for line in lines]
+        cells = [
+            [
+                _cell(scenario, design, line.key[0], one, column, notes=notes)
+                for one, column in zip(line.values, columns, strict=True)
+            ]
+            for line in lines
+        ]
         doubts |= any("±" in cell for row in cells for cell in row)
         yield page.heading(f"\n{design}")
         for number, chosen in enumerate(_blocks([line.label for line in lines], columns, cells, width)):
@@ -188,8 +194,9 @@ def _all_lines(columns: Sequence[Column]) -> Iterator[Line]:
         yield _line(key, f"{key[0]} {key[1]}" if key[1] else key[0], columns)
 
 
-def _cell(scenario: Scenario, design: str, line: Line, number: int, column: Column, notes: Notes) -> str:
-    one, name = line.values[number], line.key[0]
+def _cell(
+    scenario: Scenario, design: str, name: str, one: Characteristic | None, column: Column, *, notes: Notes
+) -> str:
     if one is None and (name not in OF_ESTIMATES or column.exact):
         return ""
     text = "" if one is None else alone(one) if column.exact else with_error(one)

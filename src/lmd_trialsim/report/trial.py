@@ -151,4 +151,5 @@ def _reviewed(trial: Replay) -> str:
     contradicted = trial.integer(column.CONTRADICTED)
     assert contradicted == (would != (trial.integer(column.VERDICT) == EFFICACY))
     says = "the last look would conclude efficacy" if would else "the last look would not conclude efficacy"
-    return f"With complete follow-up {says}: the early verdict of {early} is {'contradicted' if contradicted else 'upheld'}."
+    upheld = "contradicted" if contradicted else "upheld"
+    return f"With complete follow-up {says}: the early verdict of {early} is {upheld}."

@@ -1,0 +1,125 @@
+"""Two valid scenarios that the malformed ones are made from."""
+
+TIMES = """\
+schema: 1
+title: Protons against photons
+population:
+  accrual: {patients_per_month: 3.5}
+  strata: {nsclc: 0.57, breast: 0.43}
+endpoints:
+  pfs: {kind: time_to_event}
+arms:
+  ifrt: {control: true}
+  pcsi: {}
+truths:
+  nothing:
+    pfs: {ifrt: {median_months: 2.3}, pcsi: {same_as: ifrt}}
+  better:
+    like: nothing
+    pfs: {pcsi: {hazard_ratio: 0.5}}
+designs:
+  frequentist:
+    kind: two_arm
+    endpoint: pfs
+    allocation: {ratio: {ifrt: 1, pcsi: 2}, block: 6, stratify_by: [strata]}
+    max_patients: 63
+    looks: {events: [25, 50]}
+    analysis: {kind: log_rank, stratified: true}
+    rules:
+      - {stop_for: efficacy, spending: obrien_fleming, alpha: 0.025}
+      - {stop_for: harm, when: {statistic: z, is_below: -2}}
+  bayesian:
+    like: frequentist
+    analysis: {kind: gamma_exponential, prior: {events: 0.5, months: 1.0}}
+    rules:
+      - {stop_for: efficacy, when: {probability_that: hazard_ratio, below: 1.0, exceeds: 0.99}}
+      - {stop_for: futility, at: interim, when: {predictive_probability_of: success, is_below: 0.05}}
+run: {replicates: 1000, seed: 7}
+"""
+
+RATES = """\
+schema: 1
+title: Response of one arm and of two
+population:
+  accrual: {sites: 5, patients_per_site_month: 0.4}
+endpoints:
+  response: {kind: binary, assessed_after_months: 2}
+  toxicity: {kind: binary, better: lower}
+  os3: {kind: survival_at_month, month: 3}
+arms:
+  old: {control: true}
+  new: {}
+truths:
+  nothing:
+    response: {old: {rate: 0.2}, new: {rate: 0.2}}
+    toxicity: {old: {rate: 0.3}, new: {rate: 0.3}}
+    os3: {old: {rate: 0.3}, new: {median_months: 2.0}}
+  better:
+    like: nothing
+    response: {new: {difference: 0.2}}
+designs:
+  simon:
+    kind: simon_two_stage
+    endpoint: response
+    null_rate: 0.2
+    target_rate: 0.4
+    alpha: 0.05
+    beta: 0.2
+    criterion: optimal
+  given:
+    kind: simon_two_stage
+    endpoint: response
+    null_rate: 0.2
+    stages: [{patients: 13, stop_if_at_most: 3}, {patients: 43, stop_if_at_most: 12}]
+  ahern: {kind: single_stage, endpoint: os3, null_rate: 0.2, target_rate: 0.4, alpha: 0.05, beta: 0.2, method: exact}
+  monitored:
+    kind: posterior_monitoring
+    endpoint: response
+    null_rate: 0.2
+    prior: {alpha: 0.5, beta: 1.5}
+    max_patients: 40
+    looks: {from: 10, every: 10, to: 40}
+    futility_below: 0.1
+    efficacy_above: 0.99
+    success_above: 0.95
+  predicted:
+    kind: predictive_monitoring
+    endpoint: response
+    null_rate: 0.2
+    prior: {alpha: 0.5, beta: 1.5}
+    max_patients: 40
+    looks: [10, 20, 30]
+    theta_l: 0.05
+    theta_t: 0.95
+  bop:
+    kind: bop2
+    endpoint: response
+    null_rate: 0.2
+    prior: {alpha: 0.5, beta: 1.5}
+    max_patients: 40
+    looks: [10, 20, 30]
+    lambda: 0.9
+    gamma: 1
+  one:
+    kind: single_arm
+    endpoint: response
+    null_rate: 0.2
+    max_patients: 30
+    looks: {evaluable: [15, 30]}
+    analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+    rules:
+      - {stop_for: futility, at: interim, when: {number_of: responses, at_most: 2}}
+      - {stop_for: efficacy, at: final, when: {probability_that: rate, above: 0.2, exceeds: 0.95}}
+  two:
+    kind: two_arm
+    endpoint: response
+    allocation: {block: 4}
+    max_patients: 60
+    looks: {evaluable: [30, 60]}
+    accrual_at_looks: pauses
+    analysis: {kind: beta_binomial, priors: {old: {alpha: 1, beta: 4}, new: {alpha: 1, beta: 1}}}
+    rules:
+      - {stop_for: futility, at: interim, when: {predictive_probability_of: success, is_below: 0.05}}
+      - {stop_for: efficacy, when: {probability_that: difference, above: 0.0, exceeds: [0.99, 0.975]}}
+run: {replicates: 1000, seed: 7}
+"""
