@@ -12,6 +12,7 @@ DEPTH = {"truths": 2, "designs": 1}
 """What stands beside `like` replaces a design's keys one by one; in a truth, an endpoint's arms one by one."""
 
 LONGEST_CHAIN = 20
+MOST_SUGGESTIONS = 20  # each compares a name with all others
 
 
 class Likes:
@@ -20,20 +21,28 @@ class Likes:
     def __init__(self, section: str, given: Mapping[str, Any]) -> None:
         self.section, self.given = section, given
         self.filled: dict[str, Any] = {}
+        self.refused: set[str] = set()
         self.origins: dict[Loc, Loc] = {}
         self.wrong: list[At] = []
         for name in given:
-            self._fill(name)
+            if name not in self.filled and name not in self.refused:
+                self._fill(name)
 
     def _fill(self, name: str) -> None:
         """Fill in an entry and those that it leans on; leave out those that can't be."""
         chain = [name]
-        while (other := self._other(chain[-1])) is not None and other not in self.filled:
+        while (other := self._other(chain[-1])) is not None:
+            if isinstance(other, str) and other in self.filled:
+                break
             refusal = self._refusal(chain, other)
-            if refusal is not None:
+            if refusal:
                 self._complain(chain[-1], refusal)
+                self.refused |= set(chain)
                 return
             chain.append(other)
+            if other in self.refused:
+                self.refused |= set(chain)
+                return
         for link in reversed(chain):
             self._fill_one(link)
 
@@ -41,24 +50,23 @@ class Likes:
         value = self.given[name]
         return value.get("like") if isinstance(value, dict) else None
 
-    def _refusal(self, chain: list[str], other: Any) -> str | None:
-        """Return why an entry can't be filled in, if it can't."""
+    def _refusal(self, chain: list[str], other: Any) -> str:
+        """Return why an entry can't be filled in, or nothing."""
         if not isinstance(other, str) or other not in self.given:
             return f"names no other of the {self.section}"
         if other in chain:
             return "goes round in a circle"
         if len(chain) >= LONGEST_CHAIN:
             return f"leads through more than {LONGEST_CHAIN} others"
-        return None
+        return ""
 
     def _complain(self, name: str, text: str) -> None:
         place = (self.section, name, "like")
-        if any(at.loc == place for at in self.wrong):
-            return
-        other, others = self._other(name), [n for n in self.given if n != name]
-        near = suggestion(other, others)
+        other = self._other(name)
         allowed, way_out = "", "Write one of them out."
         if text.startswith("names"):
+            others = [n for n in self.given if n != name]
+            near = suggestion(other, others) if len(self.wrong) < MOST_SUGGESTIONS else ""
             allowed, way_out = listing(others), f"Did you mean {near}?" if near else ""
         self.wrong.append(At(place, placed(place, text), got=quoted(other), allowed=allowed, way_out=way_out))
 

@@ -39,4 +39,5 @@ def test_none_and_all_have_a_limit() -> None:
 def test_exact_numbers_stand_alone() -> None:
     assert alone(Characteristic("power", None, 0.81304, 0.0, 0.81304, 0.81304)) == "0.8130"
     assert alone(Characteristic("type_i_error", None, 0.0000123, 0.0, 0.0, 0.0)) == "1.2e-05"
+    assert alone(Characteristic("not_estimable", None, 2.2e-16, 0.0, 0.0, 0.0)) == "0.0000"
     assert alone(Characteristic("expected_patients", None, 17.23456789, 0.0, 17.0, 17.0)) == "17.2346"

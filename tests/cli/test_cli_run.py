@@ -173,3 +173,17 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
         write_whole(target, b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
     assert target.read_text() == "old"
+
+
+def test_exact_numbers_are_those_that_simulation_comes_near() -> None:
+    document = json.loads(
+        call("run", BINARY, "--exact", "--design", "posterior", "--replicates", 4000, "--format", "json").stdout
+    )
+    assert [row["truth"] for row in document["exact"]["results"]] == ["null", "better"]
+    for exact in document["exact"]["results"]:
+        played = next(row for row in document["results"] if row["truth"] == exact["truth"])
+        numbers = {(one["name"], one["cell"]): one for one in played["characteristics"]}
+        for one in exact["characteristics"]:
+            other = numbers[one["name"], one["cell"]]
+            if "quantile" not in one["name"] and one["estimate"] is not None and other["mcse"]:
+                assert abs(one["estimate"] - other["estimate"]) < 5.0 * other["mcse"], one["name"]

@@ -41,3 +41,102 @@ def test_each_mistake_is_told_in_its_place(case: Case, tmp_path: Path) -> None:
         assert any(re.search(pattern, line) for line in lines), "\n".join([pattern, *lines])
     for line, column in places:
         assert any(said.startswith(f"{line}:{column}: ") for said in lines), "\n".join([f"{line}:{column}", *lines])
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = TIMES.replace("control: true", "control: 1").replace("block: 6", "block: six").replace("seed: 7", "seed: -7")
+    lines = told(tmp_path / "trial.yaml", text)
+    assert [re.sub(r"\d+:\d+: ([\w.]+): .*", r"\1", line) for line in lines] == [
+        "arms.ifrt.control",
+        "designs.frequentist.allocation.block",
+        "run.seed",
+    ]
+
+
+def test_an_inherited_mistake_is_told_once_where_it_is_written(tmp_path: Path) -> None:
+    lines = told(tmp_path / "trial.yaml", TIMES.replace("max_patients: 63", "max_patients: 0"))
+    assert len(lines) == 1
+    assert "designs.frequentist.max_patients: must be at least 1" in lines[0]
+
+
+def test_a_broken_like_hides_no_other_mistake(tmp_path: Path) -> None:
+    text = TIMES.replace("like: frequentist", "like: nobody").replace("seed: 7", "seed: -7")
+    lines = told(tmp_path / "trial.yaml", text)
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["designs.bayesian.like", "run.seed"]
+
+
+def test_a_missing_endpoint_is_told_once_for_all_designs(tmp_path: Path) -> None:
+    text = RATES.replace("    response: {old: {rate: 0.2}, new: {rate: 0.2}}\n", "", 1)
+    lines = told(tmp_path / "trial.yaml", text)
+    assert sum("says nothing of the endpoint response of the designs simon, given" in line for line in lines) == 1
+
+
+def test_a_long_chain_of_likes_is_refused_in_a_line_each(tmp_path: Path) -> None:
+    links = "".join(f"  d{i}:\n    like: d{i + 1}\n" for i in range(3000))
+    text = TIMES.replace("  bayesian:\n", links + "  d3000:\n    like: frequentist\n  bayesian:\n")
+    lines = told(tmp_path / "trial.yaml", text)
+    assert any("leads through more than 20 others. Write one of them out." in line for line in lines)
+
+
+def test_a_short_chain_of_likes_is_followed(tmp_path: Path) -> None:
+    links = "".join(f"  d{i}:\n    like: d{i + 1}\n" for i in range(15))
+    (tmp_path / "trial.yaml").write_text(
+        TIMES.replace("  bayesian:\n", links + "  d15:\n    like: frequentist\n  bayesian:\n")
+    )
+    scenario = Scenario.load(tmp_path / "trial.yaml")
+    assert scenario.designs["d0"] == scenario.designs["frequentist"]
+
+
+def test_a_file_over_a_megabyte_is_not_read(tmp_path: Path) -> None:
+    lines = told(tmp_path / "trial.yaml", TIMES + "#" * LIMIT)
+    assert lines == ["1:1: the file is larger than 1,000,000 bytes. Leave data out; a scenario is a few pages."]
+
+
+def test_very_many_of_everything_is_refused_quickly(tmp_path: Path) -> None:
+    strata = ", ".join(f"s{i}: 0.001" for i in range(1000))
+    lines = told(tmp_path / "trial.yaml", TIMES.replace("nsclc: 0.57, breast: 0.43", strata))
+    assert any("population.strata: must have at most 100 items" in line for line in lines)
+    steps = ", ".join(f"{{from_month: {i}, rate: 1}}" for i in range(5000))
+    lines = told(tmp_path / "trial.yaml", TIMES.replace("patients_per_month: 3.5", f"patients_per_month: [{steps}]"))
+    assert any("patients_per_month: must have at most 200 items" in line for line in lines)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"schema: \xff", b"\x00", b"", b"a: \x1b[31m"])
+def test_what_is_no_text_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.load(path)
+    assert all(LINE.match(line) for line in str(caught.value).split("\n"))
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere.yaml", tmp_path / "a\0b"):
+        with pytest.raises(ScenarioError, match=r":1:1: "):
+            Scenario.load(path)
+
+
+def test_a_stage_with_fewer_existing_patients_stays_within_its_tables(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(RATES.replace("endpoints:", "  enrolment_cap: 10\nendpoints:", 1))
+    scenario = Scenario.load(tmp_path / "trial.yaml")
+    plan = scenario.plan("two", "nothing")
+    assert plan.limits.max_patients == 10
+
+
+@pytest.mark.parametrize("verb", ["validate", "run", "exact"])
+@pytest.mark.parametrize("name", ["unknown kind of design", "alias", "Simon without solution", "tables of one arm"])
+def test_the_command_line_says_it_in_lines_and_status_2(
+    verb: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lmd_trialsim.cli import commands
+
+    case = next(case for case in CASES if case.name == name)
+    path = tmp_path / "trial.yaml"
+    path.write_text(case.text()[0])
+    with pytest.raises(SystemExit) as caught:
+        commands.main([verb, str(path)])
+    printed = capsys.readouterr()
+    assert caught.value.code == 2
+    assert not printed.out
+    assert all(LINE.match(line) for line in printed.err.splitlines())
+    assert "Traceback" not in printed.err

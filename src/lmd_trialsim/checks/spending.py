@@ -16,6 +16,9 @@ from lmd_trialsim.reading import At
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
+CLOSEST = 1e-4
+"""Looks whose information differs by a smaller share are too close for the integration."""
+
 MOST_LOOKS = 50
 """Looks of a boundary: the integration's time grows faster than their number."""
 
@@ -57,7 +60,7 @@ def _of_lists(at: Place, design: General, rule: Rule) -> Iterator[At]:
             yield At((*at, name), text, key=True)
             continue
         for i in range(1, len(given)):
-            if given[i] < given[i - 1] or (name == "information" and given[i] - given[i - 1] <= 1e-6 * given[i]):
+            if given[i] < given[i - 1] or (name == "information" and given[i] - given[i - 1] <= CLOSEST * given[i]):
                 yield At((*at, name, i), "must increase from look to look", got=f"{given[i]:g}", way_out="Sort them.")
                 break
     error = rule.alpha if rule.alpha is not None else rule.beta

@@ -51,7 +51,7 @@ def command(
     designs_, truths_ = chosen(scenario, designs, truths)
     folder = prepared(out) if out is not None else None
     results, not_exact = enumerated(scenario, designs_, truths_)
-    sentences = "\n".join(reasons(not_exact))
+    sentences = "\n".join(reasons(not_exact, len(truths_)))
     if results is None:
         raise Refusal(sentences)
     if sentences:

@@ -101,22 +101,51 @@ def count_arms(desk, patients, integers):
 
 
 @kernel
+def record(plan, stream, desk, integers, numbers, look, rule, final, decided):
+    """Write how the trial ends at this look; patients who come until the decision are enrolled too."""
+    state = desk.state[0]
+    verdict = verdict_of(plan.rules, rule)
+    integers[column.VERDICT] = verdict if verdict < CLOSE_FOR_EFFICACY else GO_ON
+    integers[column.LOOK] = look
+    integers[column.RULE] = rule
+    integers[column.EVALUABLE] = state.evaluable
+    integers[column.EVENTS] = state.events
+    integers[column.ANALYSABLE] = 1 if rule >= 0 else analysable(plan.rules, desk.answers, look)
+    numbers[column.MONTHS] = decided
+    middle, low, high = estimate(plan.estimator, desk)
+    numbers[column.ESTIMATE], numbers[column.LOW], numbers[column.HIGH] = middle, low, high
+    if not final and not plan.enrolment.pauses:
+        state.enrolled = count_enrolled(plan.enrolment, stream, desk, decided)
+    integers[column.PATIENTS] = state.enrolled
+    count_arms(desk, state.enrolled, integers)
+
+
+@kernel
+def ends_in_review(plan, desk, integers, verdict):
+    """Write whether complete follow-up contradicts the early verdict; return whether the trial is over with it.
+
+    A futility rule that does not bind is played on, to see whether efficacy would have been concluded.
+    """
+    early = integers[column.VERDICT]
+    integers[column.CONTRADICTED] = 1 if (verdict == EFFICACY) != (early == EFFICACY) else 0
+    forget(desk)
+    if early == FUTILITY and not plan.rules.rules[integers[column.RULE]].binding:
+        return False
+    integers[column.SUCCESS_IGNORING] = 1 if early == EFFICACY else 0
+    return True
+
+
+@kernel
 def play_trial(plan, stream, desk, integers, numbers, log):
     """Play one replicate and write its row; each look is written to `log` as far as that has rows."""
     limits = plan.limits
     state = desk.state[0]
     open_trial(desk, limits.max_patients)
+    integers[column.CLOSED : column.ACCRUAL_CLOSED + 1] = 0
     last = limits.looks - 1
-    look = 0
-    written = 0
+    look, written, enrolled, month = 0, 0, 0, 0.0
     recorded = False
     review = False  # The look at hand is the complete follow-up of a verdict already recorded.
-    resume = 0
-    month = 0.0
-    integers[column.CLOSED] = 0
-    integers[column.CONTRADICTED] = 0
-    integers[column.ACCRUAL_CLOSED] = 0
-    integers[column.SUCCESS_IGNORING] = 0
     while True:
         if not review:
             month = await_look(plan.schedule, plan.enrolment, stream, desk, look)
@@ -132,48 +161,28 @@ def play_trial(plan, stream, desk, integers, numbers, log):
             write_look(desk, log[written], look, month, rule, review)
             written += 1
         if review:
-            early = integers[column.VERDICT]
-            integers[column.CONTRADICTED] = 1 if (verdict == EFFICACY) != (early == EFFICACY) else 0
-            binding = plan.rules.rules[integers[column.RULE]].binding
-            if early != FUTILITY or binding:
-                integers[column.SUCCESS_IGNORING] = 1 if early == EFFICACY else 0
+            if ends_in_review(plan, desk, integers, verdict):
                 return
             review = False
-            forget(desk)
-            state.enrolled = resume
+            state.enrolled = enrolled
             look = integers[column.LOOK] + 1
             continue
         final = look == last
         decided = month + limits.months_to_decide
         if verdict >= CLOSE_FOR_EFFICACY and not final:
-            if not recorded:
-                integers[column.ACCRUAL_CLOSED] = verdict
+            integers[column.ACCRUAL_CLOSED] = integers[column.ACCRUAL_CLOSED] if recorded else verdict
             state.cap = count_enrolled(plan.enrolment, stream, desk, decided)
             look = last
             continue
-        if (final or verdict != GO_ON) and recorded:
-            integers[column.SUCCESS_IGNORING] = 1 if verdict == EFFICACY else 0
-            return
         if final or verdict != GO_ON:
-            recorded = True
-            resume = state.enrolled
-            integers[column.VERDICT] = verdict if verdict < CLOSE_FOR_EFFICACY else GO_ON
-            integers[column.LOOK] = look
-            integers[column.RULE] = rule
-            integers[column.EVALUABLE] = state.evaluable
-            integers[column.EVENTS] = state.events
-            integers[column.ANALYSABLE] = 1 if rule >= 0 else analysable(plan.rules, desk.answers, look)
-            numbers[column.MONTHS] = decided
-            middle, low, high = estimate(plan.estimator, desk)
-            numbers[column.ESTIMATE], numbers[column.LOW], numbers[column.HIGH] = middle, low, high
-            if not final and not plan.enrolment.pauses:
-                state.enrolled = count_enrolled(plan.enrolment, stream, desk, decided)
-            integers[column.PATIENTS] = state.enrolled
-            count_arms(desk, state.enrolled, integers)
-            if final or verdict not in (EFFICACY, FUTILITY):
+            review = not recorded and not final and verdict in (EFFICACY, FUTILITY)
+            if not recorded:
+                enrolled = state.enrolled
+                record(plan, stream, desk, integers, numbers, look, rule, final, decided)
+                recorded = True
+            if not review:
                 integers[column.SUCCESS_IGNORING] = 1 if verdict == EFFICACY else 0
                 return
-            review = True
             look = last
             month += FIVE_YEARS
             continue

@@ -193,7 +193,8 @@ def _value(finding: Finding) -> At:
         what = "must be a finite number"
     else:
         message = str(finding.error["msg"])
-        what = (message[:1].lower() + message[1:]).replace("input should be", "must be")
+        what = message[:1].lower() + message[1:] if message[1:2].islower() else message
+        what = what.replace("input should be", "must be")
         got = "" if what.endswith((".", "?")) else got
     return At(path, placed(path, what), got=got, allowed=allowed, way_out=way_out, key=place.on_key)
 

@@ -7,6 +7,7 @@ import math
 from lmd_trialsim.characteristics import Characteristic
 
 MOST_OF_PROPORTIONS, MOST = 4, 6  # decimals
+ROUNDING = 1e-12  # a smaller proportion is none
 NOT_PROPORTIONS = ("expected_", "mean_estimate", "bias", "root_mean_square_error")
 
 
@@ -56,6 +57,6 @@ def alone(one: Characteristic) -> str:
         return ""
     if not is_proportion(one.name):
         return f"{one.estimate:.6g}"
-    if 0.0 < one.estimate < 0.00095:
+    if ROUNDING < one.estimate < 0.00095:
         return f"{one.estimate:.1e}"
     return number(one.estimate, MOST_OF_PROPORTIONS)

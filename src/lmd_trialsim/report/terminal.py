@@ -10,7 +10,7 @@ from lmd_trialsim import __version__
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.effects import scale_of, true_effect
 from lmd_trialsim.report import page
-from lmd_trialsim.report.digits import alone, with_error
+from lmd_trialsim.report.digits import ROUNDING, alone, with_error
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import Results, Row
 
@@ -123,18 +123,17 @@ def parts(
         yield page.prose("±: Monte Carlo standard error, which shrinks as replicates are added.")
     for number, text in enumerate(notes.texts):
         yield page.prose(f"[{number + 1}] {text}")
-    for text in reasons(not_exact):
+    for text in reasons(not_exact, len({row.truth for row in results.rows})):
         yield page.prose(f"Not exact: {text}")
 
 
-def reasons(not_exact: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield a sentence for each design and reason; the truths are named where they differ."""
+def reasons(not_exact: Sequence[tuple[str, str, str]], asked: int) -> Iterator[str]:
+    """Yield a sentence for each design and reason; the truths are named where they are not all that were asked for."""
     by_design: dict[tuple[str, str], list[str]] = {}
     for design, truth, why in not_exact:
         by_design.setdefault((design, why), []).append(truth)
-    several = [design for design, _ in by_design]
     for (design, why), truths in by_design.items():
-        under = f" under {', '.join(truths)}" if several.count(design) > 1 else ""
+        under = f" under {', '.join(truths)}" if len(truths) < asked else ""
         yield f"{design}{under}: {why.rstrip('.')}."
 
 
@@ -175,7 +174,7 @@ def _main_lines(columns: Sequence[Column], scale: str) -> Iterator[Line]:
             )
             if not any(line.values):
                 continue
-        if name in ONLY_IF_IT_HAPPENS and not any(one.estimate > 0.0 for one in present):
+        if name in ONLY_IF_IT_HAPPENS and not any(one.estimate > ROUNDING for one in present):
             continue
         if present or name in OF_ESTIMATES:
             yield line
