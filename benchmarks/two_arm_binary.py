@@ -1,4 +1,4 @@
-"""Two arms, binary endpoint, six looks to 120 patients, posterior probabilities: the design of adaptr's two-arm example."""
+"""Two arms, binary endpoint, six looks to 120 patients, posterior probabilities: adaptr's two-arm example."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from lmd_trialsim.designs.generic import SingleArm, TwoArm
 from lmd_trialsim.lowering import Setting
@@ -29,9 +30,10 @@ def scale_of(scenario: Scenario, design: str) -> str:
 
 
 def true_effect(scenario: Scenario, design: str, truth: str) -> float:
-    """Return the true effect; NaN where the truth has not one (a hazard ratio that changes, a rate of 0 on a log scale)."""
+    """Return the true effect; NaN where there is not one (a hazard ratio that changes, a rate of 0 on a log scale)."""
     setting = Setting.of(scenario, design)
-    analysis, world = setting.design.analysis, scenario.truths[truth]
+    analysis: Any = setting.design.analysis
+    world = scenario.truths[truth]
     two = isinstance(setting.design, TwoArm)
     if scenario.endpoints[setting.design.endpoint].kind != "time_to_event":
         rates = [_average(row, setting.shares) for row in setting.rates(world)]
@@ -99,20 +101,21 @@ def _log_hazard_ratio(curves: list[list[Curve]]) -> float:
 
 
 def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
-    """Return whether success under this truth is a type I error; None where the design does not say what its null is."""
+    """Return whether success under this truth is a type I error; None where the design does not say its null."""
     setting = Setting.of(scenario, design)
     world = scenario.truths[truth]
-    binary = scenario.endpoints[setting.design.endpoint].kind != "time_to_event"
+    endpoint: Any = scenario.endpoints[setting.design.endpoint]
+    binary = endpoint.kind != "time_to_event"
     if isinstance(setting.design, SingleArm):
         null = setting.design.null_rate
         if not binary or null is None:
             return None
         rate = _average(setting.rates(world)[0], setting.shares)
-        lower_is_better = scenario.endpoints[setting.design.endpoint].better == "lower"
+        lower_is_better = endpoint.better == "lower"
         return rate >= null - 1e-12 if lower_is_better else rate <= null + 1e-12
     if binary:
         control, treatment = setting.rates(world)
-        sign = 1.0 if scenario.endpoints[setting.design.endpoint].better == "higher" else -1.0
+        sign = 1.0 if endpoint.better == "higher" else -1.0
         return all(sign * (t - c) <= 1e-12 for t, c in zip(treatment, control, strict=True))
     months = [0.25 * 1.12**k for k in range(60)]
     return all(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Place = tuple[str | int, ...]
 
-MOST_ROWS = 3_000_000
+MOST_ROWS = 2_000_000
 """Rows (n, x) of a table of one arm's posteriors: some seconds, and a few hundred megabytes."""
 
 MOST_ENTRIES = 20_000_000
@@ -67,8 +67,8 @@ def _of_tables(scenario: Scenario, at: Place, setting: Setting) -> Iterator[At]:
 def _way_out(setting: Setting) -> str:
     if isinstance(setting.design, TwoArm):
         return (
-            "Plan fewer patients or fewer looks, or let looks come at known numbers: permuted blocks, looks by patients "
-            "or evaluable, accrual_at_looks: pauses where the assessment takes time, nobody lost before it."
+            "Plan fewer patients or looks, or let looks come at known numbers: permuted blocks, looks by patients or "
+            "evaluable, accrual_at_looks: pauses where the assessment takes time, nobody lost before it."
         )
     return "Plan fewer patients, or a prior of fewer components."
 
@@ -83,7 +83,7 @@ def _sizes(setting: Setting, counts: CountAsker) -> Iterator[tuple[str, int, int
     for rule in design.rules:
         analysis: Any = rule.analysis or design.analysis
         for condition in rule.conditions:
-            if condition.probability_that == "rate" or condition.p_value is not None and not counts.two:
+            if condition.probability_that == "rate" or (condition.p_value is not None and not counts.two):
                 size = (setting.max_patients + 1) * (setting.max_patients + 2) // 2
                 yield "rates (numbers of patients and responses)", size * _components(setting, [analysis]), MOST_ROWS
             elif condition.probability_that is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from lmd_trialsim.reading import At, Document, Loc
@@ -90,10 +90,11 @@ class Likes:
         return merged
 
 
-def without_likes(document: Document) -> tuple[Document, list[At]]:
+def without_likes(document: Document, words: Collection[str]) -> tuple[Document, list[At]]:
     """Return the document with each `like: NAME` filled in from the one it names, and what is wrong with some.
 
-    Those are left out. A mistake in what was inherited is told where it was written.
+    Those are left out. A mistake in what was inherited is told where it was written. words: what a truth may say
+    besides its endpoints.
     """
     data = dict(document.data)
     origins: dict[Loc, Loc] = {}
@@ -104,7 +105,7 @@ def without_likes(document: Document) -> tuple[Document, list[At]]:
             data[section] = likes.filled
             origins |= likes.origins
             wrong += likes.wrong
-    wrong += _unknown_endpoints(data)
+    wrong += _unknown_endpoints(data, words)
     return document.derived(data, origins), wrong
 
 
@@ -118,14 +119,12 @@ def once(mistakes: Iterable[Mistake]) -> list[Mistake]:
     return list(told.values())
 
 
-def _unknown_endpoints(data: dict[str, Any]) -> Iterator[At]:
+def _unknown_endpoints(data: dict[str, Any], words: Collection[str]) -> Iterator[At]:
     """Take the keys out of truths that are neither words of truths nor endpoints, and tell of each."""
-    from lmd_trialsim.scenario import Truth
-
     truths, endpoints = data.get("truths"), data.get("endpoints")
     if not isinstance(truths, dict) or not isinstance(endpoints, dict):
         return
-    known = [*endpoints, *Truth.model_fields, "like"]
+    known = [*endpoints, *words, "like"]
     data["truths"] = {
         name: {key: item for key, item in truth.items() if key in known} if isinstance(truth, dict) else truth
         for name, truth in truths.items()

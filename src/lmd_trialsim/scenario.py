@@ -26,8 +26,8 @@ from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Proba
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.course import Course
 from lmd_trialsim.patients.endpoints import Endpoint
-from lmd_trialsim.reading.mistakes import quoted
 from lmd_trialsim.reading import At, Document, ScenarioError, Several, complaints_of, read_yaml, validate
+from lmd_trialsim.reading.mistakes import quoted
 
 NAME = "[A-Za-z][A-Za-z0-9_.-]*"
 
@@ -146,7 +146,7 @@ class Scenario(Spec):
     run: RunSpec = Field(default_factory=lambda: RunSpec.model_validate({}), description="replicates and seed")
 
     _asked: dict[tuple[str, bool], Any] = PrivateAttr(default_factory=dict)
-    """What `lowering` has tabulated for each design: it is the same under every truth that loses no patient, or some."""
+    """What `lowering` has tabulated for each design: the same under every truth that loses no patient, or some."""
 
     @field_validator("version", mode="before")
     @classmethod
@@ -181,7 +181,7 @@ class Scenario(Spec):
         """Check a document that has been read."""
         from lmd_trialsim.likes import once, without_likes
 
-        filled, wrong = without_likes(document)
+        filled, wrong = without_likes(document, Truth.model_fields.keys())
         told = complaints_of(filled, wrong).mistakes
         if told and not (filled.data.get("truths", True) and filled.data.get("designs", True)):
             raise ScenarioError(told)  # nothing is left to check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Results:
         """Return what the JSON says; a number that does not exist is null."""
 
         def number(value: float) -> float | None:
-            return None if value != value else value  # NaN never travels
+            return None if math.isnan(value) else value  # NaN never travels
 
         return {
             "scenario": self.scenario,
@@ -126,7 +127,7 @@ def run(
     threads: int | None = None,
     designs: Sequence[str] | None = None,
     truths: Sequence[str] | None = None,
-    progress: Callable[[int], None] = lambda played: None,
+    progress: Callable[[int], None] = lambda _: None,
     chunk: int | None = None,
 ) -> Results:
     """Play the scenario and return its operating characteristics.
@@ -138,7 +139,7 @@ def run(
     seed = scenario.run.seed if seed is None else seed
     pairs = [(d, t) for d in designs or scenario.designs for t in truths or scenario.truths]
     for design, truth in pairs:
-        scenario.designs[design], scenario.truths[truth]  # noqa: B018
+        scenario.designs[design], scenario.truths[truth]
     jobs = [job_of(scenario, design, truth, replicates) for design, truth in pairs]
     tallies = run_jobs(jobs, seed, threads or available_threads(), progress, chunk)
     rows = tuple(

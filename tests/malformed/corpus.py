@@ -1,3 +1,5 @@
+# ruff: noqa: E501
+# fmt: off
 """Malformed scenarios: each is a valid one in which some text is replaced.
 
 `§` marks in the replacement where the mistake must be told, line and column; it is not written to the file. `says` is a
@@ -144,7 +146,7 @@ SHAPES = [
           r"the key (max_patients|looks) is missing", r"the key (max_patients|looks) is missing"),
     times("several mistakes at once", "run: {replicates: 1000, seed: 7}", "run: {replicates: §0, seed: §-1, §extra: 1}",
           r"at least 1", r"at least 0", r"unknown key"),
-]  # fmt: skip
+]
 
 POPULATION = [
     times("negative rate", "patients_per_month: 3.5", "patients_per_month: §-1", r"greater than 0"),
@@ -169,7 +171,7 @@ POPULATION = [
     times("cap 0", "  strata:", "  enrolment_cap: §0\n  strata:", r"at least 1"),
     times("absurd rate", "3.5", "§3.5e12", r"too large to compute with.*Lower it"),
     times("microscopic rate", "3.5", "§3.5e-12", r"too small to compute with"),
-]  # fmt: skip
+]
 
 NUMBERS = [
     times("no origin", "median_months: 2.3", "§median_months: {value: 2.3}", r"needs its origin.*cite.*assumption"),
@@ -187,7 +189,7 @@ NUMBERS = [
     rates("response above 1", "old: {rate: 0.2}", "old: {rate: §1.2}", r"at most 1"),
     rates("response below 0", "old: {rate: 0.2}", "old: {rate: §-0.2}", r"at least 0"),
     rates("percentage of response", "old: {rate: 0.2}", "old: {rate: §20%}", r"Write 0\.2"),
-]  # fmt: skip
+]
 
 TRUTHS = [
     times("unknown endpoint", "    pfs: {ifrt: {median_months: 2.3}", "    §psf: {ifrt: {median_months: 2.3}",
@@ -267,7 +269,7 @@ TRUTHS = [
     rates("death by a rate", "  better:\n    like: nothing\n",
           "  better:\n    like: nothing\n    death: {old: {§rate: 0.1}, new: {same_as: old}}\n", r"does not describe"),
     times("second control", "pcsi: {}", "pcsi: {control: §true}", r"a second control beside ifrt"),
-]  # fmt: skip
+]
 
 DESIGNS = [
     times("unknown endpoint of a design", "endpoint: pfs", "endpoint: §pfss", r"unknown endpoint.*Did you mean pfs\?"),
@@ -328,7 +330,7 @@ DESIGNS = [
     times("null rate of event times", "    kind: two_arm", "    §null_rate: 0.2\n    kind: two_arm", r"unknown key"),
     rates("null rate 0", "    endpoint: response\n    null_rate: 0.2\n    max_patients: 30",
           "    endpoint: response\n    null_rate: §0\n    max_patients: 30", r"greater than 0"),
-]  # fmt: skip
+]
 
 ANALYSES = [
     times("analysis of another endpoint", "{kind: log_rank, stratified: true}", "{kind: §fisher_exact}",
@@ -362,7 +364,7 @@ ANALYSES = [
           "    max_patients: 63\n    looks: {events: [25, 50]}\n    analysis: {kind: log_rank, stratified: true}",
           "    kind: single_arm\n    endpoint: pfs\n    max_patients: 63\n    looks: {events: [25, 50]}\n"
           "    analysis: {kind: §milestone_survival, month: 6}", r"needs null_survival in a single arm", r".*"),
-]  # fmt: skip
+]
 
 Z_RULE = "- {stop_for: efficacy, spending: obrien_fleming, alpha: 0.025}"
 POSTERIOR = "when: {probability_that: hazard_ratio, below: 1.0, exceeds: 0.99}"
@@ -479,7 +481,7 @@ RULES = [
     times("cut-off of a statistic", "is_below: -2", "§is_below: {lambda: 0.5, gamma: 1}", r"is for probabilities"),
     times("cut-off half said", "exceeds: 0.99", "§exceeds: {lambda: 0.5}", r"the key gamma is missing"),
     times("too many looks for a boundary", "{events: [25, 50]}", "{events: {from: 1, every: 1, to: 60}}", r"too many looks for a boundary"),
-]  # fmt: skip
+]
 
 NAMED = [
     rates("Simon of event times", "  simon:\n    kind: simon_two_stage\n    endpoint: response", "  simon:\n    kind: simon_two_stage\n    endpoint: §responce",
@@ -519,7 +521,7 @@ NAMED = [
     rates("bop2 without lambda", "    lambda: 0.9\n", "", r"the key lambda is missing"),
     rates("bop2 lambda beyond 1", "lambda: 0.9", "lambda: §1.9", r"at most 1"),
     rates("bop2 negative gamma", "gamma: 1", "gamma: §-1", r"at least 0"),
-]  # fmt: skip
+]
 
 SIZES = [
     rates("tables of one arm", "    max_patients: 30\n    looks: {evaluable: [15, 30]}",
@@ -528,6 +530,6 @@ SIZES = [
           "    max_patients: §2000\n    looks: {patients: [1000, 2000]}", r"tables of .*too large.*permuted blocks"),
     rates("futures of two arms", "    max_patients: 60\n    looks: {evaluable: [30, 60]}",
           "    max_patients: §2000\n    looks: {evaluable: [1000, 2000]}", r"predictive probabilities.*too large"),
-]  # fmt: skip
+]
 
 CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES]

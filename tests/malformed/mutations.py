@@ -8,6 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lmd_trialsim.reading import read_yaml
+from lmd_trialsim.reading.composing import compose
+
+from .bases import RATES, TIMES
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -18,9 +21,10 @@ ODD: list[Any] = [
     {"kind": "log_rank"}, {"kind": "fisher_exact"}, {"kind": "gamma_exponential", "prior": {"events": 1, "months": 2}},
     {"kind": "beta_binomial", "prior": [{"weight": 1, "alpha": 2, "beta": 3}]}, {"from": 5, "every": 5, "to": 20},
     {"lambda": 0.5, "gamma": 1}, {"follow_up_months": 3}, {"statistic": "z", "exceeds": 2}, {"events": [10, 20]},
-    {"predictive_probability_of": "success", "at": "present", "exceeds": 0.9}, {"patients": [10, 20]}, {"months": [6, 12]},
-    {"stop_for": "efficacy", "spending": "lan_demets_pocock", "alpha": 0.02}, {"method": "simple"}, {"same_as": "pcsi"},
-    {"hazard_ratio": 0.5}, {"rate": 0.3}, {"by_stratum": {}}, {"survival": 0.5, "at_month": 3}, {"evaluable": [10, 20]},
+    {"predictive_probability_of": "success", "at": "present", "exceeds": 0.9}, {"patients": [10, 20]},
+    {"months": [6, 12]}, {"stop_for": "efficacy", "spending": "lan_demets_pocock", "alpha": 0.02}, {"method": "simple"},
+    {"same_as": "pcsi"}, {"hazard_ratio": 0.5}, {"rate": 0.3}, {"by_stratum": {}}, {"survival": 0.5, "at_month": 3},
+    {"evaluable": [10, 20]},
 ]  # fmt: skip
 
 Place = tuple[str | int, ...]
@@ -63,11 +67,12 @@ def mutate(data: Any, kind: str, path: Place, other: Place, odd: Any) -> None:
 
 
 BASES = [read_yaml(path).data for path in sorted(SCENARIOS.glob("*.yaml"))]
+BASES += [compose(text, "base.yaml").data for text in (TIMES, RATES)]
 
 
 @st.composite
 def mutated(draw: st.DrawFn, most: int = 4) -> dict[str, Any]:
-    """A scenario of the catalogue after up to `most` mutations."""
+    """A scenario of the catalogue, or a base of the corpus, after up to `most` mutations."""
     data = copy.deepcopy(draw(st.sampled_from(BASES)))
     for _ in range(draw(st.integers(1, most))):
         places = list(paths(data))

@@ -117,7 +117,7 @@ def test_adaptr_binary():
 
 @pytest.mark.slow
 def test_goldilocks_survival():
-    # Broglio (2014) example as in the vignette of R's goldilocks: survival at 12 months 30 % v 50 %, 100 to 300 patients,
+    # Broglio (2014) as in the vignette of R's goldilocks: survival at 12 months 30 % v 50 %, 100 to 300 patients,
     # looks every 25, expected success above .9 from 125 patients, futility below .1, Gamma(.1, .1), log-rank P < .05.
     model = {"kind": "gamma_exponential", "prior": {"events": 0.1, "months": 0.1}}
     predictive = {"predictive_probability_of": "success", "model": model}

@@ -273,7 +273,8 @@ def estimate_contrast(estimator: ContrastEstimate, desk):
 def row_index(numbers: Iterable[int], largest: int) -> tuple[RowIndex, Array, Array]:
     """Return the index of the rows (n, x) for each n of `numbers`, and n and x of each row."""
     start = np.full(largest + 1, -1, np.int64)
-    n_of, x_of = [], []
+    n_of: list[Array] = []
+    x_of: list[Array] = []
     for n in sorted(set(numbers)):
         start[n] = sum(map(len, x_of))
         x_of.append(np.arange(n + 1.0))

@@ -51,11 +51,11 @@ def nodes_needed(largest: int, least: float) -> int:
 
 
 def _nodes(largest: int, least: float, low: float, high: float) -> tuple[Array, Array, Array]:
-    """Return nodes p in (low, high), log weights, and log distances to `low` and `high` (tanh-sinh, Takahasi and Mori 1974).
+    """Return nodes p in (low, high), log weights, and log distances to `low` and `high`.
 
-    The trapezoidal rule in t, p = low + (high - low) / (1 + exp(-pi sinh t)), is exponentially accurate once its step is
-    below a posterior's standard deviation; the step shrinks with the number of patients. The range covers a density
-    p ** (least - 1) up to a mass of e-16 beyond it.
+    Tanh-sinh (Takahasi and Mori 1974): the trapezoidal rule in t, p = low + (high - low) / (1 + exp(-pi sinh t)), is
+    exponentially accurate once its step is below a posterior's standard deviation; the step shrinks with the number of
+    patients. The range covers a density p ** (least - 1) up to a mass of e-16 beyond it.
     """
     step = _step(largest)
     half = nodes_needed(largest, least) // 2

@@ -1,4 +1,4 @@
-"""What must hold of a truth: its courses describe the endpoints, and what is relative refers to something that is not."""
+"""What must hold of a truth: courses describe the endpoints, and what is relative refers to what is not."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
             allowed = "binary, survival_at_month"
             yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
             return
-        if endpoint.better == "lower":
-            text = "this design takes responses for good, and of this endpoint the lower rate is better. Use kind: single_arm."
-            yield At((*at, "endpoint"), text)
+        if getattr(endpoint, "better", "higher") == "lower":
+            text = "this design takes responses for good, and of this endpoint the lower rate is better"
+            yield At((*at, "endpoint"), text, way_out="Use kind: single_arm.")
             return
     general = design.general()
     yield from complaints_of_arms(scenario, at, general)

@@ -1,4 +1,4 @@
-"""Analyses as a person writes them. What each is made of stands in `analyses/`; how it is asked, in `designs/lowering`."""
+"""Analyses as a person writes them. What each is made of stands in `analyses/`; how it is asked, in `asking`."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ class Asker:
 
     def rules(self) -> Rules:
         """Return the table of rules; asks all the questions."""
-        table, conditions, thresholds = [], [], []
+        table: list[Any] = []
+        conditions: list[Any] = []
+        thresholds: list[Any] = []
         boundaries = self.boundaries()
         for number, rule in enumerate(self.design.rules):
             speaks = rule.looks(len(self.looks))
@@ -211,24 +213,26 @@ class Asker:
         quantity = condition.probability_that
         arms = self.setting.arms
         arm = arms.index(condition.arm) if condition.arm else len(arms) - 1
+        month = condition.month or math.nan  # where the quantity has one
         key = (repr(analysis), quantity, bound, below, condition.month, arm)
         label = f"P({quantity} {'<' if below else '>'} {bound:g})"
 
         def build() -> Any:
+            question: Any
             if quantity == "hazard_ratio" and analysis.kind == "cox":
                 question, is_below = CoxPosterior(cox_prior(analysis), math.log(bound)), True
             elif quantity == "hazard_ratio":
                 question, is_below = HazardRatioBelow(gamma_prior(analysis, arms), bound), True
             elif quantity == "survival_difference":
-                question, is_below = SurvivalDifferenceAbove(*self._piecewise(analysis), condition.month), False
+                question, is_below = SurvivalDifferenceAbove(*self._piecewise(analysis), month), False
             elif analysis.kind == "piecewise_gamma_exponential":
-                question, is_below = SurvivalAbove(arm, *self._piecewise(analysis), condition.month, bound), False
+                question, is_below = SurvivalAbove(arm, *self._piecewise(analysis), month, bound), False
             else:
                 # A low hazard is a long median and a high survival.
                 hazard = {
                     "hazard_per_month": lambda: bound,
                     "median_months": lambda: math.log(2.0) / bound,
-                    "survival": lambda: -math.log(bound) / condition.month,
+                    "survival": lambda: -math.log(bound) / month,
                 }[str(quantity)]()
                 question = HazardBelow(gamma_prior(analysis, arms), arm, hazard)
                 is_below = quantity == "hazard_per_month"
@@ -292,7 +296,7 @@ class Asker:
 
 
 def _turns(shares: list[int]) -> list[int]:
-    """Return the arms of one round of allocation, spread evenly: each turn goes to the arm furthest behind its share."""
+    """Return the arms of one round of allocation, spread evenly: each goes to the arm furthest behind its share."""
     given = [0] * len(shares)
     order = []
     for turn in range(1, sum(shares) + 1):

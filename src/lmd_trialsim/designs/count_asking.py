@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from lmd_trialsim.analyses import binary, binary_tables
-from lmd_trialsim.analyses.binary import CountQuestion, NoAnswer, PairTable
+from lmd_trialsim.analyses.binary import CountQuestion, NoAnswer, PairTable, answer_counts
 from lmd_trialsim.analyses.predictive_binary import (
     CountQuestions,
     NoCounts,
     PredictiveAtPresent,
     PredictiveOfCounts,
-    answer_counts,
     concludes_efficacy,
 )
 from lmd_trialsim.analyses.questions import Complement, EstimateOf, PValue, TabulatedQuestions

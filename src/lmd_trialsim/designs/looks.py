@@ -60,7 +60,7 @@ class FinalSpec(Spec):
 
 
 class LooksSpec(Spec):
-    """When the data are looked at: by patients enrolled or evaluable, events, or months; and a final look by follow-up."""
+    """When the data are looked at: by patients enrolled or evaluable, events, or months; a final one by follow-up."""
 
     patients: Numbers | None = Field(None, description="looks when so many patients are enrolled")
     evaluable: Numbers | None = Field(
@@ -72,8 +72,8 @@ class LooksSpec(Spec):
     )
     final: FinalSpec | None = Field(
         None,
-        description="a last look so long after the last patient's entry; with `events`, the last listed look comes then "
-        "at the latest",
+        description="a last look so long after the last patient's entry; with `events`, the last listed look comes "
+        "then at the latest",
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PowerCutOff(Spec):
-    """A cut-off scale * (n / N) ** power that grows with the share n / N of the planned information (Zhou et al. 2017)."""
+    """A cut-off scale * (n / N) ** power, growing with n / N, the share of the information (Zhou et al. 2017)."""
 
     scale: PlainProbability = Field(alias="lambda", description="the cut-off at the final look")
     power: Annotated[float, Field(ge=0, le=10)] = Field(alias="gamma", description="how late it grows")

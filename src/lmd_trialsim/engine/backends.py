@@ -22,7 +22,7 @@ MOST_IN_A_CHUNK = 16_384
 
 
 def chunk_size(replicates: int) -> int:
-    """Return the replicates in a chunk: at least 64 chunks of a run, so that all threads have work and progress shows."""
+    """Return the replicates in a chunk: at least 64 chunks of a run, so that all threads have work."""
     return max(1, min(MOST_IN_A_CHUNK, replicates // 64))
 
 
@@ -50,7 +50,7 @@ def play(job: Job, seed: int, start: int, stop: int) -> Outcomes:
 
 
 def play_logged(job: Job, seed: int, replicate: int) -> tuple[Outcomes, NDArray[np.float64], Desk]:
-    """Return the outcome of one replicate, the log of its looks (engine.outcomes), and the desk as the trial left it."""
+    """Return the outcome of one replicate, the log of its looks (engine.outcomes), and the desk after it."""
     outcomes = empty_outcomes(1, job.arms)
     desk = desk_for(job.plan, job.arms, job.strata)
     questions = job.plan.rules.needed.shape[0]
@@ -71,7 +71,7 @@ def run_jobs(
     jobs: Sequence[Job],
     seed: int,
     threads: int,
-    progress: Callable[[int], None] = lambda replicates: None,
+    progress: Callable[[int], None] = lambda _: None,
     chunk: int | None = None,
 ) -> list[Tally]:
     """Play all jobs and return the tally of each.

@@ -100,8 +100,8 @@ class _InnerCompiler(CompilerBase):  # type: ignore[misc]
         return [passes]
 
 
-# Kernels allocate nothing, so the counting of references is off, and all are inlined into their door: on trials of a few
-# microseconds either would cost most of the time.
+# Kernels allocate nothing, so the counting of references is off, and all are inlined into their door: on trials of a
+# few microseconds either would cost most of the time.
 _DOOR = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _INNER = _DOOR | {
     "forceinline": True,
@@ -116,11 +116,11 @@ kernel = numba.njit(**_INNER)
 def door(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile an entry from Python into kernels; cached on disk between processes where a folder can be written."""
     if CACHE_FOLDER is None:
-        return numba.njit(**_DOOR)(function)
+        return numba.njit(**_DOOR)(function)  # type: ignore[no-any-return]
     before = numba.core.config.CACHE_DIR
     numba.core.config.CACHE_DIR = CACHE_FOLDER
     try:
-        return numba.njit(cache=True, **_DOOR)(function)
+        return numba.njit(cache=True, **_DOOR)(function)  # type: ignore[no-any-return]
     finally:
         numba.core.config.CACHE_DIR = before
 

@@ -1,6 +1,6 @@
 """Addressed random numbers: Philox4x64-10, bit-equal to `numpy.random.Philox`.
 
-A draw has an address, not a turn: key = (seed, stream version), counter = (block of patients, draw, purpose, replicate).
+A draw has an address, not a turn: key = (seed, stream version), counter = (patients' block, draw, purpose, replicate).
 Times take 52 bits, so the four words of a block belong to four neighbouring patients; choices (arrival, stratum,
 allocation, response) take 32, so that eight share a block. The address never contains the arm or the design, so
 every design meets the same patients, whoever runs the replicate and in which order.
@@ -43,10 +43,10 @@ class Stream(NamedTuple):
 
 
 @intrinsic
-def _multiply_high(typingctx, a, b):  # type: ignore[no-untyped-def]  # noqa: ARG001
+def _multiply_high(typingctx, a, b):  # type: ignore[no-untyped-def]
     """Return the upper 64 bits of the 128-bit product."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         wide = ir.IntType(128)
         product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
@@ -99,7 +99,7 @@ def _block(stream, block, purpose, draw):
 
 @kernel
 def eight_uniforms(stream, block, purpose, draw):
-    """Return the 32-bit uniforms of patients 8 * block, ..., 8 * block + 7: the lower half of each word, then the upper."""
+    """Return the 32-bit uniforms of patients 8 * block to 8 * block + 7: the lower halves of words, then the upper."""
     w0, w1, w2, w3 = _block(stream, block, purpose, draw)
     up = np.uint64(32)
     return (

@@ -1,4 +1,4 @@
-"""The questions that the trial loop asks. The type of the plan chooses who answers; the loop knows none of the cases."""
+"""The questions that the trial loop asks. The type of the plan chooses who answers; the loop knows no case."""
 
 from __future__ import annotations
 

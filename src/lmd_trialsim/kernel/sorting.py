@@ -60,8 +60,9 @@ def _sort_by_counting(values, count, order):
 def sort_by(values, count, order):
     """Write to order[:count] the positions that put values[:count] in ascending order, ties in order of position.
 
-    `values` has room up to the next multiple of 32, and what stands there is lost. By counting (Knuth 1998, The Art of Computer Programming 3, section 5.2, algorithm C) for trials of usual size;
-    Shell's sort with Ciura's (2001) gaps beyond.
+    `values` has room up to the next multiple of 32, and what stands there is lost. Trials of usual size are sorted by
+    counting (Knuth 1998, The Art of Computer Programming 3, section 5.2, algorithm C), larger ones by Shell's sort with
+    Ciura's (2001) gaps.
     """
     if count <= COUNTED:
         _sort_by_counting(values, count, order)

@@ -268,7 +268,7 @@ def curve_in(courses: Courses, arm: str, stratum: str, control: str | None) -> C
 
 
 def rate_in(courses: Courses, arm: str, stratum: str, control: str | None) -> float:
-    """Return the response probability of `arm` in `stratum`; may lie outside 0 to 1 where a difference takes it there."""
+    """Return the response probability of `arm` in `stratum`; a difference may take it outside 0 to 1."""
     course = course_in(courses, arm, stratum)
     if course.rate is not None:
         return course.rate.value

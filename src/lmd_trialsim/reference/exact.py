@@ -1,8 +1,7 @@
 """Operating characteristics without Monte Carlo error: every outcome of a binary design with fixed looks.
 
-Not given, because they do not follow from counts of patients and responses: quantiles of months, what the follow-up of
-patients enrolled after an early verdict would say, and the patients enrolled while a look waits where their number
-depends on the calendar (an accrual rate that changes).
+Not given: quantiles of months, and early verdicts contradicted where patients who are enrolled while a look waits for
+its data would have a say.
 """
 
 from __future__ import annotations
@@ -255,7 +254,6 @@ def _sizes(sums: _Sums, judge: Judge, turns: Turns) -> Iterator[Characteristic]:
     follow_up = design.looks.final.follow_up_months if design.looks.final is not None else None
     pauses, decide = design.accrual_at_looks == "pauses", design.months_to_decide
     patients, treated, evaluable, months = np.zeros(most + 1), 0.0, 0.0, 0.0
-    known = True
     for (look, closed), by_size in sums.ends.items():
         n, mass, last = judge.numbers[look], math.fsum(by_size.values()), look == judge.last
         evaluable += mass * n
@@ -266,21 +264,17 @@ def _sizes(sums: _Sums, judge: Judge, turns: Turns) -> Iterator[Characteristic]:
             0.0 if pauses or closed or (last and follow_up is not None) else setting.delay + (0.0 if last else decide)
         )
         more = arrivals.enrolled_meanwhile(n, wait, most - n)
-        if more is None:
-            known = False
-            continue
         patients[n : n + len(more)] += mass * more
         for n_t, chance in by_size.items():
             treated += chance * float(more @ _treated(turns, n, n_t, len(more)))
-    if known:
-        expected = float(patients @ np.arange(most + 1.0))
-        yield _one("expected_patients", expected)
-        reached = np.cumsum(patients)
-        for p in (0.1, 0.5, 0.9):
-            yield _one(f"patients_quantile_{round(100 * p)}", int(np.argmax(reached >= p - 1e-12)))
-        if len(setting.arms) > 1:
-            yield _one("expected_patients", expected - treated, setting.arms[0])
-        yield _one("expected_patients", treated, setting.arms[-1])
+    expected = float(patients @ np.arange(most + 1.0))
+    yield _one("expected_patients", expected)
+    reached = np.cumsum(patients)
+    for p in (0.1, 0.5, 0.9):
+        yield _one(f"patients_quantile_{round(100 * p)}", int(np.argmax(reached >= p - 1e-12)))
+    if len(setting.arms) > 1:
+        yield _one("expected_patients", expected - treated, setting.arms[0])
+    yield _one("expected_patients", treated, setting.arms[-1])
     yield _one("expected_evaluable_patients", evaluable)
     yield _one("expected_months", months)
 

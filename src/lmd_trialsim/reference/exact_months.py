@@ -1,22 +1,21 @@
-"""How long enumerated trials last, and who is enrolled while a look waits for its data."""
+"""When enumerated trials end, and who is enrolled while a look waits for its data: by the calendar, not by outcomes."""
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-from itertools import pairwise
-
 import numpy as np
-from scipy.integrate import quad
 from scipy.special import gammaincinv, gammaln
 from scipy.stats import poisson
 
 from lmd_trialsim.patients.accrual import AccrualSpec
-from lmd_trialsim.reference.exact_rates import Array
+from lmd_trialsim.reference.exact_rates import NODES, WEIGHTS, Array
 
 
 class Arrivals:
-    """Arrival months of patients, from what the scenario says of the accrual."""
+    """Arrival months of patients, from what the scenario says of the accrual.
+
+    On a clock that counts the patients expected, Poisson arrivals come at rate 1: patient n after a gamma distributed
+    time, which the expectations here integrate over.
+    """
 
     def __init__(self, accrual: AccrualSpec) -> None:
         self.poisson = accrual.arrivals == "poisson"
@@ -30,63 +29,63 @@ class Arrivals:
             assert accrual.sites is not None
             assert accrual.patients_per_site_month is not None
             steps = [(0.0, accrual.sites * accrual.patients_per_site_month.value)]
-        self.constant = steps[0][1] if len(steps) == 1 and not ramp else math.nan
-        # Pieces (start, rate at the start, slope, patients expected before the start).
         starts = sorted({month for month, _ in steps} | ({ramp} if ramp else set()))
-        self._pieces: list[tuple[float, float, float, float]] = []
-        expected = 0.0
-        for i, start in enumerate(starts):
-            level = [rate for month, rate in steps if month <= start][-1]
-            ramping = start < ramp
-            rate, slope = (level * start / ramp, level / ramp) if ramping else (level, 0.0)
-            self._pieces.append((start, rate, slope, expected))
-            if i + 1 < len(starts):
-                length = starts[i + 1] - start
-                expected += rate * length + 0.5 * slope * length**2
-        self._mean = lru_cache(maxsize=None)(self._mean_month)
+        levels = [[rate for month, rate in steps if month <= start][-1] for start in starts]
+        ramping = [start < ramp for start in starts]
+        self._start = np.array(starts)
+        self._rate = np.array([y * s / ramp if r else y for y, s, r in zip(levels, starts, ramping, strict=True)])
+        self._slope = np.array([y / ramp if r else 0.0 for y, r in zip(levels, ramping, strict=True)])
+        length = np.diff(starts)
+        grown = self._rate[:-1] * length + 0.5 * self._slope[:-1] * length**2
+        self._expected = np.append(0.0, np.cumsum(grown))
+        self._means: dict[int, float] = {}
 
-    def month_when(self, expected: float) -> float:
+    def month_when(self, expected: Array) -> Array:
         """Return the month by which so many patients are expected."""
-        start, rate, slope, before = [p for p in self._pieces if p[3] < expected or p[0] == 0.0][-1]
-        missing = expected - before
-        if slope:
-            return start + (math.sqrt(rate**2 + 2.0 * slope * missing) - rate) / slope
-        return start + missing / rate
+        piece = np.maximum(np.searchsorted(self._expected, expected, side="left") - 1, 0)
+        missing, rate, slope = expected - self._expected[piece], self._rate[piece], self._slope[piece]
+        root = rate + np.sqrt(rate**2 + 2.0 * slope * missing)
+        return np.asarray(self._start[piece] + 2.0 * missing / root)
+
+    def expected_by(self, month: Array) -> Array:
+        """Return the patients expected by a month."""
+        piece = np.maximum(np.searchsorted(self._start, month, side="right") - 1, 0)
+        since = month - self._start[piece]
+        return np.asarray(self._expected[piece] + self._rate[piece] * since + 0.5 * self._slope[piece] * since**2)
 
     def mean_month(self, number: int) -> float:
         """Return the expected arrival of patient `number`, from 1."""
-        return float(self._mean(number))
-
-    def _mean_month(self, number: int) -> float:
         if not self.poisson:
-            return self.month_when(float(number))
-        if not math.isnan(self.constant):
-            return number / self.constant
+            return float(self.month_when(np.array([float(number)]))[0])
+        if number not in self._means:
+            clock, chance = self._clock(number, self._expected)
+            self._means[number] = float(chance @ self.month_when(clock))
+        return self._means[number]
 
-        # On the clock of the expected number the patient comes after a gamma distributed time.
-        def density(clock: float) -> float:
-            return math.exp((number - 1) * math.log(clock) - clock - gammaln(number)) if clock > 0.0 else 0.0
-
-        low, high = (float(gammaincinv(number, p)) for p in (1e-15, 1.0 - 1e-15))
-        knots = sorted({low, float(number), high} | {p[3] for p in self._pieces if low < p[3] < high})
-        return math.fsum(
-            quad(lambda u: self.month_when(u) * density(u), a, b, epsabs=1e-12, epsrel=1e-11, limit=200)[0]
-            for a, b in pairwise(knots)
-        )
-
-    def enrolled_meanwhile(self, number: int, months: float, most: int) -> Array | None:
-        """Return the distribution of how many of `most` more patients come within `months` of patient `number`.
-
-        None where the rate is not constant: their number would depend on when patient `number` came.
-        """
+    def enrolled_meanwhile(self, number: int, months: float, most: int) -> Array:
+        """Return the distribution of how many of `most` more patients come within `months` of patient `number`."""
         if months == 0.0 or most == 0:
             return np.ones(1)
-        if math.isnan(self.constant):
-            return None
-        if self.poisson:
-            chance = poisson.pmf(np.arange(most + 1), self.constant * months)
-            chance[most] = poisson.sf(most - 1, self.constant * months)
-            return np.asarray(chance)
-        until = number / self.constant + months
-        more = sum((number + i) / self.constant <= until for i in range(1, most + 1))
-        return np.asarray(np.eye(most + 1)[more])
+        if not self.poisson:
+            arrival = self.month_when(number + np.arange(most + 1.0))
+            return np.asarray(np.eye(most + 1)[int((arrival[1:] <= arrival[0] + months).sum())])
+        turns = np.concatenate([self._expected, self.expected_by(np.maximum(self._start - months, 0.0))])
+        clock, chance = self._clock(number, turns)
+        more = (self.expected_by(self.month_when(clock) + months) - clock)[:, None]
+        result = np.asarray(chance @ poisson.pmf(np.arange(most + 1), more))
+        result[most] = chance @ poisson.sf(most - 1, more[:, 0])
+        return result
+
+    def _clock(self, number: int, turns: Array) -> tuple[Array, Array]:
+        """Return when patient `number` comes on the clock, as nodes and their probabilities; smooth between `turns`.
+
+        Panels become short towards 0, where the month at which a ramp has brought so many begins with a square root.
+        """
+        low, high = gammaincinv(number, 1e-17), gammaincinv(number, 1.0 - 1e-15)
+        even = np.arange(low, high, np.sqrt(number))
+        edges = np.unique(np.concatenate([[low, high], even, turns, 0.5 ** np.arange(50.0)]))
+        edges = edges[(edges >= low) & (edges <= high)]
+        half = 0.5 * np.diff(edges)[:, None]
+        clock = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * NODES).ravel()
+        density = np.exp((number - 1) * np.log(clock) - clock - gammaln(number))
+        return clock, (half * WEIGHTS).ravel() * density
