@@ -24,8 +24,8 @@ MOST_ROWS = 2_000_000
 MOST_ENTRIES = 20_000_000
 """Rows times quadrature nodes of the table of a contrast."""
 
-MOST_FUTURES = 20_000_000_000
-"""Pairs of data and futures that a table of predictive probabilities sums over: some twenty seconds."""
+MOST_FUTURES = 2_000_000_000
+"""Pairs of data and futures that a table of predictive probabilities sums over: half a minute."""
 
 
 def obstacles(scenario: Scenario) -> Iterator[At]:

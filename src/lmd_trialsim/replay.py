@@ -153,7 +153,8 @@ def _patients(setting: Setting, job: Job, desk: Desk, log: NDArray[np.float64], 
     if job.plan.enrolment.pauses:
         for row in log:
             last = int(row[column.LOOK_ENROLLED])
-            if not row[column.LOOK_REVIEW] and 0 < last < enrolled:
+            goes_on = row[column.LOOK_RULE] < 0 and row[column.LOOK_NUMBER] < job.plan.limits.looks - 1
+            if goes_on and 0 < last < enrolled:
                 months[last:] += row[column.LOOK_MONTH] + job.plan.limits.months_to_decide - months[last - 1]
     binary = setting.scenario.endpoints[setting.design.endpoint].kind != "time_to_event"
     return [

@@ -260,13 +260,11 @@ def _sizes(sums: _Sums, judge: Judge, turns: Turns) -> Iterator[Characteristic]:
         after = follow_up if follow_up is not None and (closed or last) else setting.delay
         pause = look * (setting.delay + decide) if pauses else 0.0
         months += mass * (arrivals.mean_month(n) + pause + after + decide)
-        wait = (
-            0.0 if pauses or closed or (last and follow_up is not None) else setting.delay + (0.0 if last else decide)
-        )
-        more = arrivals.enrolled_meanwhile(n, wait, most - n)
+        waits = not (pauses or closed or (last and follow_up is not None))
+        more = arrivals.enrolled_meanwhile(n, setting.delay, 0.0 if last else decide, most - n if waits else 0)
         patients[n : n + len(more)] += mass * more
         for n_t, chance in by_size.items():
-            treated += chance * float(more @ _treated(turns, n, n_t, len(more)))
+            treated += chance * float(more @ turns.treated(n, n_t, len(more)))
     expected = float(patients @ np.arange(most + 1.0))
     yield _one("expected_patients", expected)
     reached = np.cumsum(patients)
@@ -277,20 +275,6 @@ def _sizes(sums: _Sums, judge: Judge, turns: Turns) -> Iterator[Characteristic]:
     yield _one("expected_patients", treated, setting.arms[-1])
     yield _one("expected_evaluable_patients", evaluable)
     yield _one("expected_months", months)
-
-
-def _treated(turns: Turns, n: int, n_treatment: int, numbers: int) -> Array:
-    """Return the treatment patients expected when 0, 1, ... more patients have been enrolled."""
-    expected, chances = np.empty(numbers), {n_treatment: 1.0}
-    for more in range(numbers):
-        if more:
-            after: dict[int, float] = {}
-            for number, chance in chances.items():
-                for then, step in turns.onward(n + more - 1, number, n + more).items():
-                    after[then] = after.get(then, 0.0) + chance * step
-            chances = after
-        expected[more] = math.fsum(number * chance for number, chance in chances.items())
-    return expected
 
 
 def _estimates(sums: _Sums, facts: Facts) -> Iterator[Characteristic]:

@@ -62,13 +62,14 @@ class Arrivals:
             self._means[number] = float(chance @ self.month_when(clock))
         return self._means[number]
 
-    def enrolled_meanwhile(self, number: int, months: float, most: int) -> Array:
-        """Return the distribution of how many of `most` more patients come within `months` of patient `number`."""
+    def enrolled_meanwhile(self, number: int, delay: float, decide: float, most: int) -> Array:
+        """Return the distribution of how many of `most` more patients come within delay + decide of patient `number`."""
+        months = delay + decide
         if months == 0.0 or most == 0:
             return np.ones(1)
         if not self.poisson:
             arrival = self.month_when(number + np.arange(most + 1.0))
-            return np.asarray(np.eye(most + 1)[int((arrival[1:] <= arrival[0] + months).sum())])
+            return np.asarray(np.eye(most + 1)[int((arrival[1:] <= arrival[0] + delay + decide).sum())])
         turns = np.concatenate([self._expected, self.expected_by(np.maximum(self._start - months, 0.0))])
         clock, chance = self._clock(number, turns)
         more = (self.expected_by(self.month_when(clock) + months) - clock)[:, None]

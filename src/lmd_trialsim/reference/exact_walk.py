@@ -61,6 +61,20 @@ class Turns:
             chances = after
         return chances
 
+    def treated(self, n: int, n_treatment: int, numbers: int) -> Array:
+        """Return the treatment patients expected when 0, 1, ... more patients have been enrolled, (numbers,)."""
+        if self.method in ("one", "simple"):
+            return n_treatment + self.to_treatment(n, n_treatment) * np.arange(numbers)
+        expected, chances = np.empty(numbers), {n_treatment: 1.0}
+        for more in range(numbers):
+            expected[more] = sum(number * chance for number, chance in chances.items())
+            after: dict[int, float] = {}
+            for number, chance in chances.items():
+                for then, step in self.onward(n + more, number, n + more + 1).items():
+                    after[then] = after.get(then, 0.0) + chance * step
+            chances = after
+        return expected
+
 
 class Ended(NamedTuple):
     """Trials of one pair of arm sizes that have ended: how many (as probability) of each outcome, and how."""

@@ -70,7 +70,7 @@ def tell(answer: Answer, name: str) -> str:
     sign = SIGNS[answer.comparison]
     if math.isinf(answer.threshold):
         return f"{name} = {plain(answer.value)}, and no value is enough at this look"
-    needs = f"needs {sign} {plain(answer.threshold)}"
+    needs = f"needs {sign} {answer.threshold:.6g}"
     if math.isnan(answer.value):
         return f"{name} cannot be told, {needs}"
     if math.isinf(answer.value):
