@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
@@ -298,6 +297,8 @@ def _crossing(upper: Array, lower: Array, information: Array, drift: float) -> t
 
 def _root(function: Callable[[float], float], least: float, most: float) -> float:
     """Return the root of a monotone function between two numbers."""
+    from scipy.optimize import brentq  # takes as long to import as all else here: only where a root is sought
+
     return float(brentq(function, least, most, xtol=ROOT, rtol=1e-15))
 
 

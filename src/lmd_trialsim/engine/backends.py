@@ -17,13 +17,13 @@ from lmd_trialsim.engine.tally import Tally
 from lmd_trialsim.engine.trial import play_chunk
 from lmd_trialsim.kernel.desk import Desk, new_desk
 
-MOST_IN_A_CHUNK = 16_384
-"""Enough that Python costs nothing, few enough that memory stays flat."""
+LEAST_IN_A_CHUNK, MOST_IN_A_CHUNK = 64, 16_384
+"""Enough that Python costs little; few enough that memory stays flat."""
 
 
 def chunk_size(replicates: int) -> int:
-    """Return the replicates in a chunk: at least 64 chunks of a run, so that all threads have work."""
-    return max(1, min(MOST_IN_A_CHUNK, replicates // 64))
+    """Return the replicates in a chunk: some 64 chunks of a run, so that all threads have work."""
+    return max(LEAST_IN_A_CHUNK, min(MOST_IN_A_CHUNK, replicates // 64))
 
 
 class Job(NamedTuple):

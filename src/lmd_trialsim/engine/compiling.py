@@ -38,38 +38,38 @@ def _types(plan: TrialPlan) -> tuple[Any, ...]:
     return tuple(numba.typeof(argument) for argument in arguments)
 
 
-def _marker(plan: TrialPlan) -> Path | None:
-    """Return the file that says that this kernel has been compiled into the disk cache."""
+def _marker(types: tuple[Any, ...]) -> Path | None:
+    """Return the file that says that the kernel of these types has been compiled into the disk cache."""
     if CACHE_FOLDER is None:
         return None
-    return Path(CACHE_FOLDER) / f"compiled-{hashlib.sha256(repr(_types(plan)).encode()).hexdigest()[:24]}"
+    return Path(CACHE_FOLDER) / f"compiled-{hashlib.sha256(repr(types).encode()).hexdigest()[:24]}"
 
 
-def compile_one(plan: TrialPlan) -> None:
-    """Compile the kernel of this plan, or load it from the disk cache."""
-    play_chunk.compile(_types(plan))  # type: ignore[attr-defined]
-    marker = _marker(plan)
+def _compile(types: tuple[Any, ...]) -> None:
+    """Compile the kernel of these types, or load it from the disk cache."""
+    play_chunk.compile(types)  # type: ignore[attr-defined]
+    marker = _marker(types)
     if marker is not None:
         marker.touch()
 
 
 def compile_all(plans: Sequence[TrialPlan], processes: int) -> None:
     """Compile the kernels of all plans, missing ones in up to `processes` processes at a time."""
-    distinct = {repr(_types(plan)): plan for plan in plans}
-    missing = [plan for plan in distinct.values() if (marker := _marker(plan)) is not None and not marker.exists()]
+    distinct = {_types(plan): plan for plan in plans}
+    missing = [types for types in distinct if (marker := _marker(types)) is not None and not marker.exists()]
     workers = min(processes, len(missing), MOST_PROCESSES)
     others = [
         process
         for worker in range(1, workers)
-        if (process := _start([canonical(_skeleton(plan)) for plan in missing[worker::workers]])) is not None
+        if (process := _start([canonical(_skeleton(distinct[t])) for t in missing[worker::workers]])) is not None
     ]
     own = missing[0::workers] if others else missing
-    for plan in own:
-        compile_one(plan)
+    for types in own:
+        _compile(types)
     for process in others:
         process.wait()  # Whatever went wrong there, what it left out is compiled here.
-    for plan in distinct.values():
-        compile_one(plan)
+    for types in distinct:
+        _compile(types)
 
 
 def _start(skeletons: list[TrialPlan]) -> subprocess.Popen[bytes] | None:
@@ -91,4 +91,4 @@ def _start(skeletons: list[TrialPlan]) -> subprocess.Popen[bytes] | None:
 def compile_from_stdin() -> None:
     """Compile the kernels whose plans the parent process sends."""
     for plan in pickle.load(sys.stdin.buffer):
-        compile_one(canonical(plan))
+        _compile(_types(canonical(plan)))

@@ -73,9 +73,10 @@ class Desk(NamedTuple):
     order: np.ndarray  # (patients,) a permutation at work
     answers: np.ndarray  # (questions,) what the analysis says at the look
     replies: np.ndarray  # (questions,) the same for data completed in imagination
+    scratch: np.ndarray  # numbers at work of a joint posterior of cells
 
 
-def new_desk(patients: int, arms: int, strata: int, questions: int) -> Desk:
+def new_desk(patients: int, arms: int, strata: int, questions: int, scratch: int = 1) -> Desk:
     """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32."""
     room = (patients + 16 + 31) // 32 * 32
     return Desk(
@@ -87,4 +88,5 @@ def new_desk(patients: int, arms: int, strata: int, questions: int) -> Desk:
         order=np.zeros(room, np.int64),
         answers=np.zeros(max(questions, 1)),
         replies=np.zeros(max(questions, 1)),
+        scratch=np.zeros(scratch),
     )

@@ -53,3 +53,18 @@ def answer_all(questions, needed, stream, desk, answers, look, index):  # type: 
 @Seam
 def estimate(estimator, desk):  # type: ignore[no-untyped-def]
     """Return (estimate, lower limit, upper limit) of the effect from what was observed; NaN if it can't be told."""
+
+
+@Seam
+def weigh(model, desk):  # type: ignore[no-untyped-def]
+    """Prepare on desk.scratch what the posteriors of all cells share, from the counts of the cells."""
+
+
+@Seam
+def posterior_tail(model, desk, cell, bound):  # type: ignore[no-untyped-def]
+    """Return P(rate of `cell` > its bound number `bound` | counts of all cells); `weigh` has been called."""
+
+
+@Seam
+def posterior_moments(model, desk, cell):  # type: ignore[no-untyped-def]
+    """Return the posterior means of the rate of `cell` and of its square; `weigh` has been called."""
