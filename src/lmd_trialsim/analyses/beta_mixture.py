@@ -31,12 +31,19 @@ class BetaMixture(NamedTuple):
         log_weight = np.log(self.weight) + betaln(alpha, beta) - betaln(self.alpha, self.beta)
         return BetaMixture(np.exp(log_weight - logsumexp(log_weight, axis=1, keepdims=True)), alpha, beta)
 
-    def cdf(self, p: Array) -> Array:
-        """Return P(rate <= p), (rows, points), for points p (points,) of rows of posteriors."""
+    def cdf(self, p: Array, rest: Array | None = None) -> Array:
+        """Return P(rate <= p), (rows, points), for points p (points,) of rows of posteriors.
+
+        rest: 1 - p, where it is known to more digits than p says.
+        """
         p = np.clip(np.atleast_1d(p), 0.0, 1.0)
+        rest = 1.0 - p if rest is None else np.clip(rest, 0.0, 1.0)
+        low = p <= 0.5
         total = np.zeros((self.weight.shape[0], p.shape[0]))
         for k in range(self.weight.shape[1]):
-            total += self.weight[:, k, None] * betainc(self.alpha[:, k, None], self.beta[:, k, None], p)
+            weight, alpha, beta = (part[:, k, None] for part in self)
+            total[:, low] += weight * betainc(alpha, beta, p[low])
+            total[:, ~low] += weight * (1.0 - betainc(beta, alpha, rest[~low]))
         return total
 
     def mean(self) -> Array:

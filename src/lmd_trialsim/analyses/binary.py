@@ -261,7 +261,7 @@ def estimate_contrast(estimator: ContrastEstimate, desk):
     middle_t = _on_scale(estimator.treatment.middle[row_t], scale)
     middle_c = _on_scale(estimator.control.middle[row_c], scale)
     middle = middle_t - middle_c
-    if n_t == 0 or n_c == 0 or not math.isfinite(middle):
+    if not math.isfinite(middle):
         return math.nan, math.nan, math.nan
     down_t = middle_t - _on_scale(estimator.treatment.low[row_t], scale)
     up_t = _on_scale(estimator.treatment.high[row_t], scale) - middle_t

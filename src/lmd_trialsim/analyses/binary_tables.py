@@ -36,7 +36,8 @@ def binomial_tail(rate: float, largest: int, higher_is_better: bool) -> RateTabl
 
     _, n, x = row_index(range(largest + 1), largest)
     values = np.full((largest + 1, largest + 1), math.nan)
-    tail = np.where(x > 0, bdtrc(x - 1, n, rate), 1.0) if higher_is_better else bdtr(x, n, rate)
+    whole = n.astype(int)
+    tail = np.where(x > 0, bdtrc(x - 1, whole, rate), 1.0) if higher_is_better else bdtr(x, whole, rate)
     values[n.astype(int), x.astype(int)] = np.where(n > 0, tail, math.nan)
     return RateTable(values, 0)
 
@@ -98,14 +99,16 @@ def posterior_contrast(
         a, b = posterior.alpha[:, k, None], posterior.beta[:, k, None]
         log_density = (a - 1.0) * log_p + (b - 1.0) * log_q - betaln(a, b)
         mass += posterior.weight[:, k, None] * np.exp(log_density + log_weight)
+    # The control's rate that the contrast maps the node to, and one less it, which near 1 is the one that is known.
+    rest = np.exp(log_q)
     if scale == DIFFERENCE:
-        of = p - margin
+        of, rest_of = p - margin, rest + margin
     elif scale == RATIO:
-        of = p / margin
+        of, rest_of = p / margin, 1.0 - p / margin
     else:
-        of = p / (p + margin * (1.0 - p))
+        of, rest_of = p / (p + margin * rest), margin * rest / (p + margin * rest)
     beyond = 1.0 - posterior.cdf(np.array([high]))[:, 0] if high < 1.0 else np.zeros(len(n_t))
-    return PosteriorContrast(index_t, index_c, mass, beyond, control.given(n_c, x_c).cdf(of))
+    return PosteriorContrast(index_t, index_c, mass, beyond, control.given(n_c, x_c).cdf(of, rest_of))
 
 
 def fisher(largest: int, direction: float) -> FisherExact:

@@ -62,6 +62,10 @@ class RestrictedMeanEstimate(NamedTuple):
     arms: int
 
 
+A_MOMENT = 1e-9
+"""Months: (entry + 6) - entry may round to less than 6, and whoever is followed that long has been followed for 6."""
+
+
 @kernel
 def curve_to(desk, arm, month):
     """Return survival at `month`, Greenwood's sum, the area under the curve up to `month`, and the area's variance.
@@ -83,7 +87,7 @@ def curve_to(desk, arm, month):
     events = before
     for patient in range(enrolled):
         person = desk.patients[patient]
-        if person.arm == arm and not person.status and person.follow < month:
+        if person.arm == arm and not person.status and person.follow < month - A_MOMENT:
             months[before] = person.follow
             before += 1
     sort_by(months, before, desk.order)

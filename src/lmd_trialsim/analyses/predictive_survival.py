@@ -25,6 +25,7 @@ class Ending(NamedTuple):
 
     follow_up: float  # months after the last patient; -1 where it is set by events
     events: int  # events at the final look; 0 where it is set by follow-up
+    closes: float  # no later than this month: that of a final look by the calendar, and the closing of the trial
     followed: float  # each patient is followed for so long at most
     patients: int  # enrolled in all, when the accrual goes on to the maximum
 
@@ -60,7 +61,8 @@ def _impute(question, stream, desk, enrolled, patients, gap, draw):
         u = random.uniform(stream, patient, random.IMPUTED_TIME, draw)
         if patient >= enrolled:
             person.arm = question.order[patient % question.order.shape[0]]
-            person.arrival = desk.patients[enrolled - 1].arrival + gap * (patient - enrolled + 1)
+            person.stratum = desk.patients[(patient - enrolled) % enrolled].stratum
+            person.arrival = desk.state[0].month + gap * (patient - enrolled + 1)
             person.follow = 0.0
             person.status = 0
             person.censor = question.ending.followed
@@ -72,13 +74,24 @@ def _impute(question, stream, desk, enrolled, patients, gap, draw):
         if event[patient] <= question.ending.followed:
             due[expected] = person.arrival + event[patient]
             expected += 1
-    last = desk.patients[patients - 1].arrival
-    limit = last + question.ending.follow_up if question.ending.follow_up >= 0.0 else math.inf
-    if question.ending.events == 0:
-        return limit
-    if expected == 0:
-        return min(limit, last)
-    return min(limit, kth_smallest(due, expected, min(question.ending.events, expected) - 1))
+    return max(
+        _final_look(question.ending, desk, due, expected, desk.patients[patients - 1].arrival), desk.state[0].month
+    )
+
+
+@kernel
+def _final_look(ending, desk, due, expected, last):
+    """Return the month of the imagined final look, of `expected` events that will be seen, and the last entry."""
+    limit = last + ending.follow_up if ending.follow_up >= 0.0 else math.inf
+    if ending.events == 0:
+        return min(limit, ending.closes)
+    if expected >= ending.events:
+        month = kth_smallest(due, expected, ending.events - 1)
+    elif math.isinf(limit):  # All events that can occur have been seen, and everybody has entered.
+        month = max(last, kth_smallest(due, expected, expected - 1)) if expected > 0 else last
+    else:
+        month = limit
+    return min(month, limit, ending.closes)
 
 
 @answer.case
@@ -89,15 +102,16 @@ def predictive_of_times(question: PredictiveOfTimes, stream, desk, look):
     if enrolled == 0:
         return math.nan
     patients = enrolled if question.at_present else max(min(question.ending.patients, state.cap), enrolled)
-    gap = desk.patients[enrolled - 1].arrival / enrolled
+    gap = state.month / enrolled
     kept_events = state.events
     for patient in range(patients):
         person = desk.patients[patient]
-        person.kept_follow = person.follow
-        person.kept_status = person.status
+        person.kept_follow = person.follow if patient < enrolled else 0.0
+        person.kept_status = person.status if patient < enrolled else 0
         person.kept_arm = person.arm
         person.kept_arrival = person.arrival
         person.kept_censor = person.censor
+        person.kept_stratum = person.stratum
     arms, strata = desk.cells.shape
     for arm in range(arms):
         for stratum in range(strata):
@@ -110,25 +124,33 @@ def predictive_of_times(question: PredictiveOfTimes, stream, desk, look):
             for stratum in range(strata):
                 desk.cells[arm, stratum].events = 0
                 desk.cells[arm, stratum].months = 0.0
-        state.enrolled = patients
-        state.events = 0
-        for patient in range(patients):
-            person = desk.patients[patient]
-            if person.kept_follow < person.censor or patient >= enrolled:
-                event = desk.work[5, patient]
-                followed = question.ending.followed
-                person.status = 1 if event <= followed and person.arrival + event <= month else 0
-                limit = max(min(followed, month - person.arrival), person.kept_follow)
-                person.follow = event if person.status else limit
-            cell = desk.cells[person.arm, person.stratum]
-            cell.events += person.status
-            cell.months += person.follow
-            state.events += person.status
+        state.enrolled = enrolled
+        while state.enrolled < patients and desk.patients[state.enrolled].arrival <= month:
+            state.enrolled += 1
+        _complete(question.ending, desk, enrolled, month)
         answer_all(question.questions, question.rules.needed, stream, desk, desk.replies, 0, 0)
-        rule = decide(question.rules, desk.replies, 0, patients)
+        rule = decide(question.rules, desk.replies, 0, state.enrolled)
         wins += 1 if verdict_of(question.rules, rule) == EFFICACY else 0
         _put_back(desk, patients, enrolled, kept_events)
     return wins / question.imputations
+
+
+@kernel
+def _complete(ending, desk, enrolled, month):
+    """Write follow-up and status at the imagined final look of everybody enrolled by then, and the cells' sums."""
+    state = desk.state[0]
+    state.events = 0
+    for patient in range(state.enrolled):
+        person = desk.patients[patient]
+        if patient >= enrolled or person.kept_follow < person.censor:
+            event = desk.work[5, patient]
+            person.status = 1 if event <= ending.followed and person.arrival + event <= month else 0
+            limit = max(min(ending.followed, month - person.arrival), person.kept_follow)
+            person.follow = event if person.status else limit
+        cell = desk.cells[person.arm, person.stratum]
+        cell.events += person.status
+        cell.months += person.follow
+        state.events += person.status
 
 
 @kernel
@@ -144,6 +166,7 @@ def _put_back(desk, patients, enrolled, events):
         person.arm = person.kept_arm
         person.arrival = person.kept_arrival
         person.censor = person.kept_censor
+        person.stratum = person.kept_stratum
     arms, strata = desk.cells.shape
     for arm in range(arms):
         for stratum in range(strata):

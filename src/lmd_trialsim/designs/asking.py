@@ -262,9 +262,11 @@ class Asker:
         def build() -> PredictiveOfTimes:
             rules = final.rules()
             looks, endpoint = self.design.looks, self.setting.scenario.endpoints[self.design.endpoint]
+            by_month = looks.numbers()[-1] if looks.unit == "months" and looks.final is None else math.inf
             ending = Ending(
                 looks.final.follow_up_months if looks.final else (0.0 if looks.unit == "patients" else -1.0),
                 int(looks.numbers()[-1]) if looks.unit == "events" else 0,
+                min(by_month, self.design.max_months or math.inf),
                 endpoint.followed_for_months or math.inf,
                 self.setting.max_patients,
             )

@@ -226,8 +226,14 @@ def await_events(schedule: AtEvents, plan, stream, desk, look):
 
 @await_look.case
 def await_months(schedule: AtMonths, plan, stream, desk, look):
-    """The calendar month."""
-    if look == schedule.month.shape[0] - 1 and schedule.final.follow_up >= 0.0:
-        return last_patient_followed(plan, stream, desk, schedule.final.follow_up)
+    """The calendar month; the final look, where everybody has been followed by then."""
+    if schedule.final.follow_up >= 0.0:
+        state = desk.state[0]
+        enrolled = state.enrolled
+        followed = last_patient_followed(plan, stream, desk, schedule.final.follow_up)
+        if look == schedule.month.shape[0] - 1 or followed <= schedule.month[look]:
+            return followed
+        state.enrolled = enrolled
+        state.exhausted = 0
     desk.state[0].enrolled = count_enrolled(plan, stream, desk, schedule.month[look])
     return schedule.month[look]

@@ -61,6 +61,7 @@ def close_by(plan, stream, desk, month):
 @kernel
 def look_at(plan, stream, desk, look, month):
     """Observe what is known by `month`, analyse it as look number `look`, and return the rule that speaks, or -1."""
+    desk.state[0].month = month
     observe(plan.enrolment.endpoint, plan.enrolment.accrual, desk, month)
     answer_all(plan.questions, plan.rules.needed, stream, desk, desk.answers, look, 0)
     return decide(plan.rules, desk.answers, look, desk.state[0].evaluable)
@@ -148,7 +149,8 @@ def play_trial(plan, stream, desk, integers, numbers, log):
     review = False  # The look at hand is the complete follow-up of a verdict already recorded.
     while True:
         if not review:
-            month = await_look(plan.schedule, plan.enrolment, stream, desk, look)
+            # No look comes before the one that led to it: followed up since the last entry, the final one might.
+            month = max(month, await_look(plan.schedule, plan.enrolment, stream, desk, look))
             if month > limits.max_months:
                 month = limits.max_months
                 close_by(plan.enrolment, stream, desk, month)

@@ -21,6 +21,7 @@ STATE = np.dtype(
         ("events", "i8"),  # events seen
         ("cap", "i8"),  # no patient is enrolled beyond this number
         ("exhausted", "i8"),  # 1 where the trial can learn no more: the present look is its last
+        ("month", "f8"),  # of the present look
         ("paused", "f8"),  # months that pauses of the accrual have added to later arrivals
     ]
 )
@@ -42,6 +43,7 @@ PATIENT = np.dtype(
         ("kept_arm", "i8"),
         ("kept_arrival", "f8"),
         ("kept_censor", "f8"),
+        ("kept_stratum", "i8"),
     ]
 )
 

@@ -1,0 +1,1 @@
+"""A plain-Python twin of the trial loop: the same patients, by the documentation; no code shared with kernels."""
