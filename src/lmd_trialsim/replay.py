@@ -122,7 +122,7 @@ def replay(scenario: Scenario, design: str, truth: str, seed: int, replicate: in
     setting = Setting.of(scenario, design)
     reviews = np.flatnonzero(log[:, column.LOOK_REVIEW] > 0.0)
     end = int(reviews[0]) if len(reviews) else len(log)
-    people = _patients(setting, job, desk, log, max(int(row[column.LOOK_ENROLLED]) for row in log))
+    people = _patients(setting, job, desk, max(int(row[column.LOOK_ENROLLED]) for row in log))
     looks = [_look(setting, job, people, row) for row in log]
     return Replay(
         setting,
@@ -144,18 +144,11 @@ def _arrivals(accrual: Any, desk: Any, months: Any) -> None:
         months[patient] = arrival_month(accrual, desk, patient)
 
 
-def _patients(setting: Setting, job: Job, desk: Desk, log: NDArray[np.float64], enrolled: int) -> list[Patient]:
-    """Return the first so many patients; accrual that waited for a look delays those who came after it."""
+def _patients(setting: Setting, job: Job, desk: Desk, enrolled: int) -> list[Patient]:
+    """Return the first so many patients."""
     enrolled = max(enrolled, int(desk.state[0].enrolled))
     months = np.zeros(enrolled)
-    desk.state[0].paused = 0.0
     _arrivals(job.plan.enrolment.accrual, desk, months)
-    if job.plan.enrolment.pauses:
-        for row in log:
-            last = int(row[column.LOOK_ENROLLED])
-            goes_on = row[column.LOOK_RULE] < 0 and row[column.LOOK_NUMBER] < job.plan.limits.looks - 1
-            if goes_on and 0 < last < enrolled:
-                months[last:] += row[column.LOOK_MONTH] + job.plan.limits.months_to_decide - months[last - 1]
     binary = setting.scenario.endpoints[setting.design.endpoint].kind != "time_to_event"
     return [
         Patient(

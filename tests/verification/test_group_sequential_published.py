@@ -421,7 +421,32 @@ def pocock_without_effect(replicates, seed):
     assert_both(row, {"expected_months": (19.52185, 0.003), "expected_patients": (59.36022, 0.0051)})
 
 
-SURVIVAL_DESIGNS = pytest.mark.parametrize("design", [lan_demets_weibull, delayed_effect, pocock_without_effect])
+def obrien_fleming_two_to_one(replicates, seed):
+    # The design of test_two_arm_other_programs.py once more, in 1,000,000 trials of version 3.3.4:
+    # getDesignGroupSequential(kMax = 2, alpha = .025, typeOfDesign = "OF"), getSimulationSurvival(median1 = 6,
+    # median2 = 3, accrualTime = c(0, 30), accrualIntensity = 3, maxNumberOfSubjects = 90, plannedEvents = c(35, 70),
+    # allocation1 = 2, allocation2 = 1, dropoutRate1 = .05, dropoutRate2 = .05, dropoutTime = 12, seed = 77)
+    row = survival(
+        {"max_patients": 90, "looks": {"events": [35, 70]}, "rules": [spend("obrien_fleming")]},
+        {
+            "survival": {"control": {"median_months": 3}, "treatment": {"median_months": 6}},
+            "drop_out": {"proportion": 0.05, "by_month": 12},
+        },
+        {"arrivals": "equally_spaced", "patients_per_month": 3},
+        replicates,
+        seed,
+        allocation={"method": "fixed_order", "order": ["treatment", "treatment", "control"]},
+    )
+    million = 1_000_000
+    assert_both(row, {name: (p, one_of(p, million)) for name, p in by_look("success", 0.229152, 0.559148).items()})
+    # The patients that are spared by stopping early are about forty, give or take a few.
+    spared = 40.0 * one_of(0.229152, million)
+    assert_both(row, {"expected_months": (28.13879, 0.00535), "expected_patients": (81.60333, spared)})
+
+
+SURVIVAL_DESIGNS = pytest.mark.parametrize(
+    "design", [lan_demets_weibull, delayed_effect, pocock_without_effect, obrien_fleming_two_to_one]
+)
 
 
 @SURVIVAL_DESIGNS

@@ -129,7 +129,7 @@ def predictive_of_times(question: PredictiveOfTimes, stream, desk, look):
             state.enrolled += 1
         _complete(question.ending, desk, enrolled, month)
         answer_all(question.questions, question.rules.needed, stream, desk, desk.replies, 0, 0)
-        rule = decide(question.rules, desk.replies, 0, state.enrolled)
+        rule = decide(question.rules, desk.replies, 0, state.enrolled, False)
         wins += 1 if verdict_of(question.rules, rule) == EFFICACY else 0
         _put_back(desk, patients, enrolled, kept_events)
     return wins / question.imputations

@@ -61,8 +61,12 @@ def _of_hearing(at: Place, design: General, rule: Rule) -> Iterator[At]:
         elif count in listed:
             text = "at the last look there is no accrual to stop. Take it out of the list."
             yield At((*at, "at", listed.index(count)), text)
-    if not rule.looks(count):
-        place = (*at, "at") if rule.at != "all" else (*at, "stop_accrual_for")
+    predicts = any(condition.predictive_probability_of is not None for condition in rule.conditions)
+    if predicts and count > 1 and (count in listed or rule.at == "final"):
+        place = (*at, "at", listed.index(count)) if listed else (*at, "at")
+        yield At(place, "at the final look nothing is left to predict. Say interim, or take it out of the list.")
+    elif not rule.looks(count):
+        place = (*at, "at") if rule.at != "all" else (*at, "when" if predicts else "stop_accrual_for")
         text = "the only look is the final one, so this rule would never speak. Add looks, or remove the rule."
         yield At(place, text, key=rule.at == "all")
     if rule.from_patients > design.max_patients:

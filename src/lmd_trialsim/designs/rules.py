@@ -234,4 +234,8 @@ class Rule(Spec):
         if isinstance(self.at, list):
             return [look - 1 for look in self.at]
         chosen = {"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at]
-        return [look for look in chosen if self.stop_accrual_for is None or look < count - 1]
+        # At the final look nothing is left to predict, and no accrual to be stopped.
+        looks_ahead = self.stop_accrual_for is not None or any(
+            condition.predictive_probability_of is not None for condition in self.conditions
+        )
+        return [look for look in chosen if not looks_ahead or look < count - 1]

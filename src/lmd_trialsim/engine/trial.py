@@ -24,7 +24,6 @@ def open_trial(desk, max_patients):
     state.enrolled = 0
     state.events = 0
     state.exhausted = 0
-    state.paused = 0.0
     state.cap = max_patients
     desk.clock[0] = 0.0
     arms, strata = desk.cells.shape
@@ -55,16 +54,26 @@ def close_by(plan, stream, desk, month):
     state.exhausted = 1
     while state.enrolled > 0 and arrival_month(plan.accrual, desk, state.enrolled - 1) > month:
         state.enrolled -= 1
-    state.enrolled = count_enrolled(plan, stream, desk, month)
+    if not plan.pauses:
+        state.enrolled = count_enrolled(plan, stream, desk, month)
 
 
 @kernel
-def look_at(plan, stream, desk, look, month):
+def pause(plan, desk, month, decided):
+    """Put off all arrivals to come by the months from the last patient of a look to its decision."""
+    enrolled = desk.state[0].enrolled
+    since = arrival_month(plan.accrual, desk, enrolled - 1) if enrolled > 0 else month
+    for patient in range(enrolled, desk.patients.shape[0]):
+        desk.patients[patient].put_off += decided - since
+
+
+@kernel
+def look_at(plan, stream, desk, look, month, overruled):
     """Observe what is known by `month`, analyse it as look number `look`, and return the rule that speaks, or -1."""
     desk.state[0].month = month
     observe(plan.enrolment.endpoint, plan.enrolment.accrual, desk, month)
     answer_all(plan.questions, plan.rules.needed, stream, desk, desk.answers, look, 0)
-    return decide(plan.rules, desk.answers, look, desk.state[0].evaluable)
+    return decide(plan.rules, desk.answers, look, desk.state[0].evaluable, overruled)
 
 
 @kernel
@@ -125,7 +134,7 @@ def record(plan, stream, desk, integers, numbers, look, rule, final, decided):
 def ends_in_review(plan, desk, integers, verdict):
     """Write whether complete follow-up contradicts the early verdict; return whether the trial is over with it.
 
-    A futility rule that does not bind is played on, to see whether efficacy would have been concluded.
+    Where the rule does not bind, the trial is played on from its look, to see whether efficacy would be concluded.
     """
     early = integers[column.VERDICT]
     integers[column.CONTRADICTED] = 1 if (verdict == EFFICACY) != (early == EFFICACY) else 0
@@ -142,6 +151,9 @@ def play_trial(plan, stream, desk, integers, numbers, log):
     limits = plan.limits
     state = desk.state[0]
     open_trial(desk, limits.max_patients)
+    if plan.enrolment.pauses:
+        for patient in range(desk.patients.shape[0]):
+            desk.patients[patient].put_off = 0.0
     integers[column.CLOSED : column.ACCRUAL_CLOSED + 1] = 0
     last = limits.looks - 1
     look, written, enrolled, month = 0, 0, 0, 0.0
@@ -157,7 +169,7 @@ def play_trial(plan, stream, desk, integers, numbers, log):
                 integers[column.CLOSED] = integers[column.CLOSED] if recorded else 1
             if state.exhausted:
                 look = last
-        rule = look_at(plan, stream, desk, look, month)
+        rule = look_at(plan, stream, desk, look, month, recorded and not review)
         verdict = verdict_of(plan.rules, rule)
         if written < log.shape[0]:
             write_look(desk, log[written], look, month, rule, review)
@@ -167,7 +179,9 @@ def play_trial(plan, stream, desk, integers, numbers, log):
                 return
             review = False
             state.enrolled = enrolled
-            look = integers[column.LOOK] + 1
+            state.exhausted = 0
+            look = integers[column.LOOK]  # once more, as if the rule had not been there
+            month -= FIVE_YEARS
             continue
         final = look == last
         decided = month + limits.months_to_decide
@@ -189,7 +203,7 @@ def play_trial(plan, stream, desk, integers, numbers, log):
             month += FIVE_YEARS
             continue
         if plan.enrolment.pauses:
-            state.paused += decided - arrival_month(plan.enrolment.accrual, desk, state.enrolled - 1)
+            pause(plan.enrolment, desk, month, decided)
         look += 1
 
 

@@ -22,7 +22,6 @@ STATE = np.dtype(
         ("cap", "i8"),  # no patient is enrolled beyond this number
         ("exhausted", "i8"),  # 1 where the trial can learn no more: the present look is its last
         ("month", "f8"),  # of the present look
-        ("paused", "f8"),  # months that pauses of the accrual have added to later arrivals
     ]
 )
 
@@ -31,6 +30,7 @@ PATIENT = np.dtype(
         ("gap", "f8"),  # the arrival uniform
         ("chance", "f8"),  # a uniform at work
         ("arrival", "f8"),  # month of enrolment, where the endpoint needs each patient's own
+        ("put_off", "f8"),  # months by which pauses of the accrual put off the arrival
         ("event", "f8"),  # months from entry to the event; inf if it never comes
         ("censor", "f8"),  # months from entry to drop-out or the end of the patient's own follow-up
         ("follow", "f8"),  # months from entry that have been followed at the look

@@ -51,11 +51,12 @@ def holds(rules, rule, answers, look):
 
 
 @kernel
-def decide(rules, answers, look, evaluable):
-    """Return the number of the first rule that speaks, or -1."""
+def decide(rules, answers, look, evaluable, overruled):
+    """Return the number of the first rule that speaks, or -1. overruled: rules that do not bind are passed over."""
     for number in range(rules.rules.shape[0]):
         rule = rules.rules[number]
-        if evaluable >= rule.from_patients and holds(rules, rule, answers, look):
+        heard = evaluable >= rule.from_patients and not (overruled and not rule.binding)
+        if heard and holds(rules, rule, answers, look):
             return number
     return -1
 

@@ -156,7 +156,7 @@ def arrival_poisson(accrual: Poisson, desk, patient):
     product = desk.patients[group << 3].gap
     for member in range((group << 3) + 1, patient + 1):
         product *= desk.patients[member].gap
-    return month_when_expected(accrual.profile, desk.clock[group] - math.log(product)) + desk.state[0].paused
+    return month_when_expected(accrual.profile, desk.clock[group] - math.log(product)) + desk.patients[patient].put_off
 
 
 @advance_clock.case
@@ -167,4 +167,4 @@ def advance_equally_spaced(accrual: EquallySpaced, stream, desk, upto):
 @arrival_month.case
 def arrival_equally_spaced(accrual: EquallySpaced, desk, patient):
     """Patient number i (from 1) arrives when i patients are expected."""
-    return month_when_expected(accrual.profile, patient + 1.0) + desk.state[0].paused
+    return month_when_expected(accrual.profile, patient + 1.0) + desk.patients[patient].put_off

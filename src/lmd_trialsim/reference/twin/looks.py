@@ -120,6 +120,7 @@ class Enrolment:
             month = events[number - 1]
         else:
             month, last = max([self._last_entry(), *(event for event in events if event < math.inf)]), True
+            month = month if final is None else math.inf
         if final is not None and month > self._last_entry() + final.follow_up_months:
             month, last = self._last_entry() + final.follow_up_months, True
         return Due(month, self.by(month), last)

@@ -83,7 +83,8 @@ class Judge:
         else:
             looks = list(range(self.last + 1))
             looks = {"all": looks, "interim": looks[:-1], "final": looks[-1:]}[rule.at]
-        return [look for look in looks if rule.stop_accrual_for is None or look != self.last]
+        ahead = rule.stop_accrual_for is not None or _predicts(rule)
+        return [look for look in looks if not ahead or look != self.last]
 
     def _speaks(self, rule: Rule, sight: Sight) -> bool:
         if not self._is_of(rule, sight.look) or self.evaluable(sight.seen) < rule.from_patients:
