@@ -19,6 +19,7 @@ from lmd_trialsim.engine.tally import BINS_A_MONTH, Integers, Moments, Tally
 Z = 1.959963984540054
 VERDICTS = {1: "success", 2: "futility", 3: "harm"}
 QUANTILES = (0.1, 0.5, 0.9)
+NOT_PROPORTIONS = ("expected_", "mean_estimate", "bias", "root_mean_square_error")
 
 
 class Characteristic(NamedTuple):
@@ -42,6 +43,11 @@ class Facts(NamedTuple):
     closes_accrual: tuple[int, ...]  # 0 for efficacy, 1 for futility: verdicts that may close the accrual
     may_close: bool  # whether the trial may close as it stands
     has_events: bool
+
+
+def is_proportion(name: str) -> bool:
+    """Return whether a characteristic of this name is a proportion of trials."""
+    return not name.startswith(NOT_PROPORTIONS) and "_quantile_" not in name
 
 
 def proportion(name: str, hits: int, of: int, cell: str | None = None) -> Characteristic:

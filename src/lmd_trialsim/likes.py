@@ -102,7 +102,7 @@ def without_likes(document: Document, words: Collection[str]) -> tuple[Document,
     for section in DEPTH:
         if isinstance(data.get(section), dict):
             likes = Likes(section, data[section])
-            data[section] = likes.filled
+            data[section] = {name: likes.filled[name] for name in data[section] if name in likes.filled}
             origins |= likes.origins
             wrong += likes.wrong
     wrong += _unknown_endpoints(data, words)

@@ -417,7 +417,7 @@ def check(case, seed, start, stop):
 
 
 def marked():
-    """Yield all cases; those whose kernels nothing else compiles are slow, but for the corners under Poisson arrivals."""
+    """Yield all cases; those whose kernels nothing else compiles are slow, but for corners with Poisson arrivals."""
     quick = {path.stem for path in CATALOGUE} | {"binary-poisson", "times-poisson"}
     for case in cases():
         is_quick = any(case.id.startswith(f"{name}-") for name in quick)

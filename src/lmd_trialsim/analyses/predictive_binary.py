@@ -94,7 +94,7 @@ def _beta_binomial(prior, n, x, future, out):
 def concludes_efficacy(question, desk, n_t, x_t, n_c, x_c):
     """Return whether the final look would conclude efficacy from these counts."""
     answer_all_counts(question.questions, desk, n_t, x_t, n_c, x_c, 0)
-    rule = decide(question.rules, desk.replies, question.final, n_t + n_c)
+    rule = decide(question.rules, desk.replies, question.final, n_t + n_c, False)
     return verdict_of(question.rules, rule) == EFFICACY
 
 

@@ -48,6 +48,10 @@ VERDICTS = {
 }
 
 
+TIE = 1e-11
+"""A number that is closer to a threshold than this is equal to it: what is off is rounding."""
+
+
 class Asker:
     """Collects the questions of a design's rules, each asked once, and fills in the table of rules."""
 
@@ -89,7 +93,7 @@ class Asker:
             if rule.spending is not None:
                 index = self._statistic(rule)
                 conditions.append((index, 1.0 if rule.stop_for == "efficacy" else -1.0))
-                thresholds.append(boundaries[number])
+                thresholds.append(boundaries[number] - TIE)  # at or beyond it for efficacy, below it for futility
             for condition in rule.conditions:
                 sign, cuts = self._cuts(condition, rule.looks(len(self.looks)))
                 cuts = np.where(np.isin(self.looks, speaks), cuts, math.nan)
@@ -107,17 +111,14 @@ class Asker:
         return Rules(np.array(table, RULE), np.array(conditions, CONDITION), threshold, needed)
 
     def _cuts(self, condition: Condition, speaks: list[int]) -> tuple[float, np.ndarray]:
-        """Return the sign and the threshold at each look; at_least and at_most by the next number below or above."""
+        """Return the sign and the threshold at each look, moved by TIE so that rounding decides no comparison."""
         cut = condition.cut
         cuts = np.full(len(self.looks), math.nan)
         if isinstance(cut, PowerCutOff):
             cuts[speaks] = cut.scale * self.information()[speaks] ** cut.power
         else:
             cuts[speaks] = cut
-        if condition.comparison == "at_least":
-            cuts = np.nextafter(cuts, -math.inf)
-        elif condition.comparison == "at_most":
-            cuts = np.nextafter(cuts, math.inf)
+        cuts += TIE if condition.comparison in ("exceeds", "at_most") else -TIE
         return (1.0 if condition.comparison in ("exceeds", "at_least") else -1.0), cuts
 
     def information(self, rule: Rule | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainPositiveMonths, Spec
 from lmd_trialsim.kernel.desk import NOT_EVALUABLE
-from lmd_trialsim.kernel.enrolment import count_enrolled, last_patient_followed, make_ready, month_enrolled
+from lmd_trialsim.kernel.enrolment import A_MOMENT, count_enrolled, last_patient_followed, make_ready, month_enrolled
 from lmd_trialsim.kernel.seams import await_look
 from lmd_trialsim.kernel.sorting import kth_smallest
 from lmd_trialsim.reading import At
@@ -218,7 +218,7 @@ def await_events(schedule: AtEvents, plan, stream, desk, look):
     if month >= limit:
         state.exhausted = 1
         month = limit
-    while enrolled < state.cap and desk.patients[enrolled].arrival <= month:
+    while enrolled < state.cap and desk.patients[enrolled].arrival <= month + A_MOMENT:
         enrolled += 1
     state.enrolled = enrolled
     return month

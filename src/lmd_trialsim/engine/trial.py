@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lmd_trialsim.engine import outcomes as column
-from lmd_trialsim.kernel.enrolment import count_enrolled
+from lmd_trialsim.kernel.enrolment import A_MOMENT, count_enrolled
 from lmd_trialsim.kernel.jit import door, kernel
 from lmd_trialsim.kernel.random import Stream
 from lmd_trialsim.kernel.rules import CLOSE_FOR_EFFICACY, EFFICACY, FUTILITY, GO_ON, decide, verdict_of
@@ -52,7 +52,7 @@ def close_by(plan, stream, desk, month):
     """Set the enrolled patients to those who have arrived by `month`, the month at which the trial closes."""
     state = desk.state[0]
     state.exhausted = 1
-    while state.enrolled > 0 and arrival_month(plan.accrual, desk, state.enrolled - 1) > month:
+    while state.enrolled > 0 and arrival_month(plan.accrual, desk, state.enrolled - 1) > month + A_MOMENT:
         state.enrolled -= 1
     if not plan.pauses:
         state.enrolled = count_enrolled(plan, stream, desk, month)

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import advance_clock, allocate, arrival_month, draw_course, draw_strata
 
+A_MOMENT = 1e-9
+"""Months: what is closer than this happens at the same time. Evenly spaced patients come on the day of a look."""
+
 
 class Enrolment(NamedTuple):
     """Who comes, which arm they get, and what happens to them."""
@@ -41,7 +44,7 @@ def count_enrolled(plan, stream, desk, month):
     while patient < state.cap:
         if patient >= state.ready:
             make_ready(plan, stream, desk, patient + 8)
-        if arrival_month(plan.accrual, desk, patient) > month:
+        if arrival_month(plan.accrual, desk, patient) > month + A_MOMENT:
             break
         patient += 1
     return patient

@@ -8,6 +8,7 @@ import numpy as np
 
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, MISSING, NOT_EVALUABLE, RESPONSE
+from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
@@ -63,7 +64,9 @@ def draw_lossy_binary(endpoint: LossyBinary, accrual, stream, desk, start, stop)
 def _count_known(delay, accrual, desk, month):
     """Add the patients whose assessment has come due: the first so many, as the delay is the same for all."""
     state = desk.state[0]
-    while state.known < state.enrolled and (delay == 0.0 or arrival_month(accrual, desk, state.known) + delay <= month):
+    while state.known < state.enrolled and (
+        delay == 0.0 or arrival_month(accrual, desk, state.known) + delay <= month + A_MOMENT
+    ):
         person = desk.patients[state.known]
         if person.outcome <= RESPONSE:
             cell = desk.cells[person.arm, person.stratum]

@@ -52,7 +52,7 @@ def observe_time_to_event(endpoint: TimeToEvent, accrual, desk, month):
         person = desk.patients[patient]
         # Compared on the calendar, as `await_look` counts events: month - arrival would miss the very last by rounding.
         person.status = 1 if person.event <= person.censor and person.arrival + person.event <= month else 0
-        person.follow = person.event if person.status else min(person.censor, month - person.arrival)
+        person.follow = person.event if person.status else max(0.0, min(person.censor, month - person.arrival))
         cell = desk.cells[person.arm, person.stratum]
         cell.events += person.status
         cell.months += person.follow

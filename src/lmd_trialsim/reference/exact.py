@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmd_trialsim.characteristics import Characteristic, Facts
+from lmd_trialsim.characteristics import Characteristic, Facts, is_proportion
 from lmd_trialsim.designs.generic import TwoArm
 from lmd_trialsim.effects import is_null, true_effect
 from lmd_trialsim.lowering import Setting
@@ -180,6 +180,8 @@ class _Sums:
 
 
 def _one(name: str, value: float, cell: str | None = None) -> Characteristic:
+    if is_proportion(name):  # by rounding, probabilities may sum to a little more than 1
+        value = min(max(value, 0.0), 1.0)
     return Characteristic(name, cell, float(value), 0.0, float(value), float(value))
 
 

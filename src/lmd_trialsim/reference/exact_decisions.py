@@ -131,7 +131,7 @@ class Judge:
             conditions = [self._asked(rule, condition) for condition in rule.conditions]
             if rule.spending is not None:
                 key, answer = self._statistic(rule)
-                comparison = "exceeds" if rule.stop_for == "efficacy" else "is_below"
+                comparison = "at_least" if rule.stop_for == "efficacy" else "is_below"
                 conditions.append(Asked(key, answer, comparison, boundaries[number], False))
             heard.append(Heard(verdict, rule.from_patients, rule.binding is not False, conditions))
         return heard
@@ -291,7 +291,7 @@ class Judge:
 
         if not self.two:
             return Limits(*(column[:, None] for column in of_arm(self.setting.arms[0], n_t)))
-        if n_t == 0 or n_c == 0:
+        if 0 in (n_t, n_c) and chosen.kind != "beta_binomial":  # whose prior would tell an empty arm's rate
             return Limits(*np.full((3, n_t + 1, n_c + 1), np.nan))
         control, treatment = self.setting.arms
         scale = getattr(chosen, "effect", "difference")

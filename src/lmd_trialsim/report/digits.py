@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import math
 
-from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.characteristics import Characteristic, is_proportion
 
 MOST_OF_PROPORTIONS, MOST = 4, 6  # decimals
 ROUNDING = 1e-12  # a smaller proportion is none
-NOT_PROPORTIONS = ("expected_", "mean_estimate", "bias", "root_mean_square_error")
-
-
-def is_proportion(name: str) -> bool:
-    """Return whether a characteristic of this name is a proportion of trials."""
-    return not name.startswith(NOT_PROPORTIONS) and "_quantile_" not in name
 
 
 def decimals(error: float, most: int) -> int:

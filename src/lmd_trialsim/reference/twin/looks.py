@@ -11,6 +11,9 @@ from lmd_trialsim.patients.endpoints import TimeToEventEndpoint
 from lmd_trialsim.reference.twin.people import Person
 from lmd_trialsim.reference.twin.seen import Context, Seen
 
+A_MOMENT = 1e-9
+"""Months: what is closer than this happens at the same time."""
+
 
 def numbers_of(looks: LooksSpec) -> list[float]:
     """Return the listed looks, in whatever they are counted."""
@@ -48,7 +51,7 @@ class Enrolment:
 
     def by(self, month: float) -> int:
         """Return how many have come by a month."""
-        return sum(arrival <= month for arrival in self.months)
+        return sum(arrival <= month + A_MOMENT for arrival in self.months)
 
     def stop(self, month: float) -> None:
         """Nobody comes after this month."""
@@ -132,12 +135,12 @@ class Enrolment:
         return [see(person, entry, month) for person, entry in zip(self.people[:enrolled], self.months, strict=False)]
 
     def _seen_of_outcomes(self, person: Person, entry: float, month: float) -> Seen:
-        pending = entry + self.delay > month
+        pending = entry + self.delay > month + A_MOMENT
         evaluable = not pending and person.outcome in ("yes", "no")
         outcome = int(person.outcome == "yes") if evaluable else None
         return Seen(person.arm, person.stratum, outcome, pending, math.nan, False, entry, math.inf)
 
     def _seen_of_times(self, person: Person, entry: float, month: float) -> Seen:
         event = person.event <= person.censor and entry + person.event <= month
-        months = person.event if event else min(person.censor, month - entry)
+        months = person.event if event else max(0.0, min(person.censor, month - entry))
         return Seen(person.arm, person.stratum, None, False, months, event, entry, person.censor)

@@ -17,7 +17,9 @@ from lmd_trialsim.reference.twin.draws import Draws
 from lmd_trialsim.reference.twin.looks import count_of, numbers_of
 from lmd_trialsim.reference.twin.seen import Context, Seen
 
-COMPARE = {"exceeds": operator.gt, "at_least": operator.ge, "is_below": operator.lt, "at_most": operator.le}
+STRICT, OR_EQUAL = {"exceeds": operator.gt, "is_below": operator.lt}, {"at_least": operator.gt, "at_most": operator.lt}
+TIE = 1e-11
+"""Numbers that are closer than this are equal: what is off is rounding."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Judge:
             z = numbers.z(rule.analysis or self.context.design.analysis, self.context, sight.seen)
             bound = (self._upper if rule.stop_for == "efficacy" else self._lower)[sight.look]
             self._note(z, bound)
-            return z >= bound if rule.stop_for == "efficacy" else z < bound
+            return _compares(z, "at_least" if rule.stop_for == "efficacy" else "is_below", bound)
         return all(self._holds(condition, rule, sight) for condition in rule.conditions)
 
     def _holds(self, condition: Condition, rule: Rule, sight: Sight) -> bool:
@@ -101,7 +103,7 @@ class Judge:
         threshold = self._threshold(condition, rule, sight.look)
         if condition.number_of is None and condition.predictive_probability_of is None:
             self._note(number, threshold)
-        return bool(COMPARE[condition.comparison](number, threshold))  # NaN fulfils nothing
+        return _compares(number, condition.comparison, threshold)
 
     def _note(self, number: float, threshold: float) -> None:
         self.closest = min(self.closest, abs(number - threshold)) if math.isfinite(number) else self.closest
@@ -168,6 +170,13 @@ class Judge:
         above = boundaries.efficacy_boundary(upper.spending, upper.alpha, information, **_parameters(upper))
         both = boundaries.futility_boundary(lower.spending, lower.beta, information, above, **_parameters(lower))
         return list(np.asarray(above)), list(both.lower)
+
+
+def _compares(number: float, comparison: str, threshold: float) -> bool:
+    """Return whether the comparison holds; NaN fulfils nothing."""
+    if abs(number - threshold) <= TIE:
+        return comparison in OR_EQUAL
+    return bool((STRICT | OR_EQUAL)[comparison](number, threshold))
 
 
 def _parameters(rule: Rule) -> dict[str, float | Sequence[float]]:
