@@ -69,13 +69,17 @@ class Answer(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A rule at a look. Silent where it does not speak at this look, or before so many patients are evaluable."""
+    """A rule at a look. Silent where it does not speak at this look, waits before so many patients are evaluable.
+
+    Overruled where it does not bind and the trial is played on in spite of it.
+    """
 
     number: int
     rule: Rule
     answers: tuple[Answer, ...]
     silent: bool
     waits: bool
+    overruled: bool
 
 
 class Look(NamedTuple):
@@ -123,7 +127,7 @@ def replay(scenario: Scenario, design: str, truth: str, seed: int, replicate: in
     reviews = np.flatnonzero(log[:, column.LOOK_REVIEW] > 0.0)
     end = int(reviews[0]) if len(reviews) else len(log)
     people = _patients(setting, job, desk, max(int(row[column.LOOK_ENROLLED]) for row in log))
-    looks = [_look(setting, job, people, row) for row in log]
+    looks = [_look(setting, job, people, row, overruled=i > end) for i, row in enumerate(log)]
     return Replay(
         setting,
         truth,
@@ -164,7 +168,7 @@ def _patients(setting: Setting, job: Job, desk: Desk, enrolled: int) -> list[Pat
     ]
 
 
-def _look(setting: Setting, job: Job, people: list[Patient], row: NDArray[np.float64]) -> Look:
+def _look(setting: Setting, job: Job, people: list[Patient], row: NDArray[np.float64], overruled: bool) -> Look:
     month, enrolled = float(row[column.LOOK_MONTH]), int(row[column.LOOK_ENROLLED])
     look, evaluable = int(row[column.LOOK_NUMBER]), int(row[column.LOOK_EVALUABLE])
     spoke = int(row[column.LOOK_RULE])
@@ -176,7 +180,7 @@ def _look(setting: Setting, job: Job, people: list[Patient], row: NDArray[np.flo
         evaluable,
         int(row[column.LOOK_EVENTS]),
         tuple(_count(setting, [p for p in people[:enrolled] if p.arm == arm], arm, month) for arm in setting.arms),
-        tuple(_judged(setting, job, look, evaluable, answers)),
+        tuple(_judged(setting, job, look, evaluable, answers, overruled)),
         None if spoke < 0 else spoke + 1,
     )
 
@@ -192,7 +196,9 @@ def _count(setting: Setting, people: list[Patient], arm: str, month: float) -> C
     return Count(arm, len(people), len(events), math.fsum(followed))
 
 
-def _judged(setting: Setting, job: Job, look: int, evaluable: int, answers: NDArray[np.float64]) -> Iterator[Judged]:
+def _judged(
+    setting: Setting, job: Job, look: int, evaluable: int, answers: NDArray[np.float64], overruled: bool = False
+) -> Iterator[Judged]:
     table = job.plan.rules
     for number, rule in enumerate(setting.design.rules):
         first, end = int(table.rules[number].first), int(table.rules[number].end)
@@ -203,7 +209,8 @@ def _judged(setting: Setting, job: Job, look: int, evaluable: int, answers: NDAr
             for words, question, cut in zip(subjects(rule), questions, threshold, strict=True)
         )
         silent = bool(np.isnan(threshold).any())
-        yield Judged(number + 1, rule, told, silent, evaluable < rule.from_patients)
+        waits = evaluable < rule.from_patients
+        yield Judged(number + 1, rule, told, silent, waits, overruled and rule.binding is False)
 
 
 def subjects(rule: Rule) -> list[tuple[str, str]]:

@@ -114,6 +114,8 @@ def _look(look: Look, title: str, trial: Replay) -> Iterator[RenderableType]:
 def _judged(judged: Judged, look: Look) -> Iterable[str]:
     if judged.silent:
         return [f"rule {judged.number}: silent at this look"]
+    if judged.overruled:
+        return [f"rule {judged.number}: overruled"]
     waits = f"; waits for {judged.rule.from_patients} evaluable patients, there are {look.evaluable}"
     return [
         f"rule {judged.number}: {tell(answer, name)}{waits if judged.waits else ''}"
