@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.analyses.binary_tables import nodes_needed
 from lmd_trialsim.designs.asking import Asker
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.lowering import Setting
@@ -30,7 +31,9 @@ MOST_FUTURES = 2_000_000_000
 
 def obstacles(scenario: Scenario) -> Iterator[At]:
     """Yield what cannot be computed; of a scenario that has no other mistakes."""
-    for name in scenario.designs:
+    for name, design in scenario.designs.items():
+        if isinstance(design, Basket):
+            continue  # its tables say themselves what is too large
         setting = Setting.of(scenario, name)
         place = ("designs", name)
         if scenario.endpoints[setting.design.endpoint].kind != "time_to_event":

@@ -1,0 +1,72 @@
+"""Basket designs in a run: what is played of them, and what is told of the sums."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmd_trialsim.cell_characteristics import CellFacts, of_cells
+from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.engine import cell_outcomes as column
+from lmd_trialsim.engine.backends import Job, Room
+from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS
+from lmd_trialsim.engine.cell_tally import CellTally
+from lmd_trialsim.lowering_baskets import VERDICTS, BasketSetting, lower_baskets
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+MOST_LOOKS_LOGGED = 2000
+
+
+def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
+    """Return whether each basket's true rate is a null one; None where some basket has no null rate."""
+    if any(place.null_rate is None for place in setting.places):
+        return None
+    higher = setting.scenario.endpoints[setting.design.endpoint].better == "higher"
+    pairs = zip(setting.rates(truth), setting.places, strict=True)
+    return tuple(
+        rate <= float(place.null_rate or 0.0) + 1e-12 if higher else rate >= float(place.null_rate or 0.0) - 1e-12
+        for rate, place in pairs
+    )
+
+
+def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
+    """Return the job of playing a basket design under one truth."""
+    setting = BasketSetting.of(scenario, design)
+    plan, scratch = lower_baskets(scenario, design, truth)
+    cells = len(setting.places)
+    null = null_cells(setting, truth)
+    tally = functools.partial(
+        CellTally.of,
+        looks=plan.limits.looks,
+        most_patients=setting.in_all,
+        rates=np.array(setting.rates(truth)),
+        null=np.array(null if null is not None else [False] * cells),
+    )
+    return Job(
+        plan,
+        Room(
+            setting.in_all, 1, cells, plan.limits.bounds + 2, scratch,
+            (ENTRIES, cells * (TAILS + plan.limits.bounds + 1)),
+        ),
+        (column.HEAD + cells * column.OF_CELL, 1 + cells * column.NUMBERS_OF_CELL),
+        (min(plan.limits.looks * cells, MOST_LOOKS_LOGGED), column.LOG_HEAD + cells * column.LOG_OF_CELL),
+        tally,
+        replicates,
+    )
+
+
+def basket_characteristics(scenario: Scenario, design: str, truth: str, tally: CellTally) -> list[Characteristic]:
+    """Return the operating characteristics of a basket design under one truth."""
+    setting = BasketSetting.of(scenario, design)
+    facts = CellFacts(
+        tuple(setting.baskets),
+        null_cells(setting, truth),
+        tuple(sorted({VERDICTS[rule.stop_for] for rule in setting.design.rules})),
+        setting.design.max_months is not None,
+        any(place.spec.closes_if is not None for place in setting.places),
+    )
+    return of_cells(tally, facts)

@@ -1,0 +1,25 @@
+"""What is kept of each trial that is judged cell by cell: one row a replicate."""
+
+from __future__ import annotations
+
+# Columns of the integers; OF_CELL columns for each cell follow.
+ENROLLED, SUCCEEDED, CLOSED_EARLY = 0, 1, 2
+HEAD = 3
+VERDICT = 0  # kernel.rules; GO_ON where none was reached
+LOOK = 1  # the look of the verdict, from 0; -1 where the cell was never judged
+PATIENTS = 2  # taken
+EVALUABLE = 3  # in the analysis that judged it
+RESPONSES = 4
+COVERED = 5  # 1 where the 95 % credible interval holds the true rate, 0 where not, -1 where the cell was never judged
+OF_CELL = 6
+
+# Columns of the numbers; NUMBERS_OF_CELL columns for each cell follow.
+MONTHS = 0
+ESTIMATE = 0  # posterior mean of the rate
+BORROWED = 1  # effective sample size of the posterior beyond the cell's own patients
+NUMBERS_OF_CELL = 2
+
+# Columns of the log of one trial, a row a look; LOG_OF_CELL columns for each cell follow: n, x, whether it is judged.
+LOG_MONTH, LOG_ENROLLED = 0, 1
+LOG_HEAD = 2
+LOG_OF_CELL = 3
