@@ -63,7 +63,7 @@ class Arrivals:
         return self._means[number]
 
     def enrolled_meanwhile(self, number: int, delay: float, decide: float, most: int) -> Array:
-        """Return the distribution of how many of `most` more patients come within delay + decide of patient `number`."""
+        """Return the distribution of how many of `most` more patients come within delay + decide of `number`."""
         months = delay + decide
         if months == 0.0 or most == 0:
             return np.ones(1)

@@ -64,7 +64,7 @@ class Turns:
     def treated(self, n: int, n_treatment: int, numbers: int) -> Array:
         """Return the treatment patients expected when 0, 1, ... more patients have been enrolled, (numbers,)."""
         if self.method in ("one", "simple"):
-            return n_treatment + self.to_treatment(n, n_treatment) * np.arange(numbers)
+            return np.asarray(n_treatment + self.to_treatment(n, n_treatment) * np.arange(numbers), float)
         expected, chances = np.empty(numbers), {n_treatment: 1.0}
         for more in range(numbers):
             expected[more] = sum(number * chance for number, chance in chances.items())
