@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
     """Return whether each basket's true rate is a null one; None where some basket has no null rate."""
     if any(place.null_rate is None for place in setting.places):
         return None
-    higher = setting.scenario.endpoints[setting.design.endpoint].better == "higher"
+    endpoint: Any = setting.scenario.endpoints[setting.design.endpoint]
+    higher = endpoint.better == "higher"
     pairs = zip(setting.rates(truth), setting.places, strict=True)
     return tuple(
         rate <= float(place.null_rate or 0.0) + 1e-12 if higher else rate >= float(place.null_rate or 0.0) - 1e-12
@@ -49,7 +50,11 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
     return Job(
         plan,
         Room(
-            setting.in_all, 1, cells, plan.limits.bounds + 2, scratch,
+            setting.in_all,
+            1,
+            cells,
+            plan.limits.bounds + 2,
+            scratch,
             (ENTRIES, cells * (TAILS + plan.limits.bounds + 1)),
         ),
         (column.HEAD + cells * column.OF_CELL, 1 + cells * column.NUMBERS_OF_CELL),

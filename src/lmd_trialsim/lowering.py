@@ -11,6 +11,7 @@ import numpy as np
 from lmd_trialsim.checks import arms_of
 from lmd_trialsim.designs.allocation import AllToOne
 from lmd_trialsim.designs.asking import Asker
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.engine.plan import Limits, TrialPlan
 from lmd_trialsim.kernel import random
@@ -36,7 +37,9 @@ class Setting(NamedTuple):
     @classmethod
     def of(cls, scenario: Scenario, design: str) -> Setting:
         """Return the setting of the design of this name."""
-        general = scenario.designs[design].general()
+        spec = scenario.designs[design]
+        assert not isinstance(spec, Basket)
+        general = spec.general()
         return cls(scenario, general, arms_of(scenario, general), scenario.population.stratum_names())
 
     @property
@@ -104,9 +107,7 @@ def _drop_out(truth: Truth, arms: int, strata: int) -> list[list[Curve]]:
     return [[Curve(1.0, 0.0, (0.0,), (hazard,))] * strata] * arms
 
 
-def endpoint_of(
-    scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]
-) -> Any:
+def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Any:
     """Return what happens to patients of these arms and strata, as kernels read it."""
     endpoint: Any = scenario.endpoints[name]
     shape, control = (len(arms), len(strata)), scenario.control
@@ -117,7 +118,9 @@ def endpoint_of(
     drops_out = hazards_of(_drop_out(truth, *shape)) if truth.drop_out is not None else nobody(*shape)
     if endpoint.kind == "time_to_event":
         followed = endpoint.followed_for_months or math.inf
-        return TimeToEvent(hazards_of(curves(truth.courses[name])), drops_out, int(truth.drop_out is not None), followed)
+        return TimeToEvent(
+            hazards_of(curves(truth.courses[name])), drops_out, int(truth.drop_out is not None), followed
+        )
     rates = np.array(rates_of(scenario, truth, name, arms, strata))
     purpose = random.RESPONSE if endpoint.kind == "binary" else random.EVENT
     if lossless(scenario, truth, name):

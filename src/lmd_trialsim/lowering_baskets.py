@@ -146,8 +146,8 @@ class _Rules:
         else:
             cuts[speaks] = cut
         if condition.comparison == "at_least":
-            return np.nextafter(cuts, -math.inf)
-        return np.nextafter(cuts, math.inf) if condition.comparison == "at_most" else cuts
+            return np.asarray(np.nextafter(cuts, -math.inf))
+        return np.asarray(np.nextafter(cuts, math.inf)) if condition.comparison == "at_most" else cuts
 
     def table(self) -> CellRules:
         """Return the table."""

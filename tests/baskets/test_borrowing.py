@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from basket_counts import frame
 
 from lmd_trialsim.analyses import partitions, similarity

@@ -151,9 +151,7 @@ def likelihoods(counts: Counts, offset: float, mixture: Mixture, grid: list[Pane
     return np.concatenate([mixture.mixed(counts, offset, part.mu, part.tau) for part in grid], axis=1)
 
 
-def powers(
-    counts: Counts, offset: float, mixture: Mixture, grid: list[Panels], likelihood: Array, power: int
-) -> Array:
+def powers(counts: Counts, offset: float, mixture: Mixture, grid: list[Panels], likelihood: Array, power: int) -> Array:
     """Return the mean of rate^power given each node, (rows, nodes); `likelihood` as `likelihoods` returns it."""
     above = np.concatenate([mixture.mixed(counts, offset, part.mu, part.tau, power=power) for part in grid], axis=1)
     return np.asarray(above / np.maximum(likelihood, 1e-300))
@@ -199,3 +197,26 @@ def _lagrange(at: Array) -> Array:
             if i != j:
                 values[i] *= (at - NODES[j]) / (NODES[i] - NODES[j])
     return values
+
+
+class Alone(NamedTuple):
+    """What a basket's data are worth under a normal prior of its own logit; each (rows,)."""
+
+    likelihood: Array
+    mean: Array
+    square: Array
+
+
+def alone(counts: Counts, offset: float, own: Normal) -> Alone:
+    """Return marginal likelihood (in units of the rows' maxima), posterior mean and mean square of the rate."""
+    mu = np.array([own.mean])
+    whole = integrals(counts, offset, mu, own.sd)[:, 0]
+    first, second = (integrals(counts, offset, mu, own.sd, power=k)[:, 0] for k in (1, 2))
+    return Alone(whole, first / whole, second / whole)
+
+
+def tail_alone(counts: Counts, offset: float, mixture: Mixture, bound: float) -> Array:
+    """Return the posterior probability that the logit lies beyond `bound` under the own prior, (rows,)."""
+    mu = np.array([mixture.own.mean])
+    above = integrals(counts, offset, mu, mixture.own.sd, bound)[:, 0]
+    return np.asarray(above / integrals(counts, offset, mu, mixture.own.sd)[:, 0])

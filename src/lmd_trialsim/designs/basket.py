@@ -48,7 +48,9 @@ class BasketCondition(Spec):
     below: Bound | None = Field(None, description="as above")
     estimate_of: Literal["rate"] | None = Field(None, description="posterior mean of the basket's rate")
     number_of: Literal["responses"] | None = Field(None, description="responses in the basket")
-    exceeds: Cut | None = Field(None, description="holds where the number is above this; one, or one for each look, or basket")
+    exceeds: Cut | None = Field(
+        None, description="holds where the number is above this; one, or one for each look, or basket"
+    )
     at_least: Cut | None = Field(None, description="holds where the number is this or above")
     is_below: Cut | None = Field(None, description="holds where the number is below this")
     at_most: Cut | None = Field(None, description="holds where the number is this or below")
@@ -204,5 +206,3 @@ class Basket(DesignSpec):
         named = {"null_rate": null, "target_rate": target}
         value = named[bound] if bound in named else bound
         return float("nan") if value is None else float(value)
-
-

@@ -46,7 +46,9 @@ class BasketLooks(Spec):
         names = {name for item in listed if isinstance(item, dict) for name in item}
         if names:
             for name in names:
-                check_increasing([item.get(name, 0) if isinstance(item, dict) else item for item in listed], (given[0],))
+                check_increasing(
+                    [item.get(name, 0) if isinstance(item, dict) else item for item in listed], (given[0],)
+                )
         else:
             check_increasing(listed, (given[0],))
         return self

@@ -14,6 +14,7 @@ from lmd_trialsim.analyses import hierarchical_tables as tables
 from lmd_trialsim.analyses.hierarchical import Hierarchical
 from lmd_trialsim.analyses.hierarchical_rules import Rule, scale_rule
 from lmd_trialsim.analyses.hierarchical_tables import Counts, Mixture, Normal
+from lmd_trialsim.analyses.several_exchangeable import SeveralExchangeable, scratch_of
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.evidence.quantities import PlainOpenProbability, Spec
 from lmd_trialsim.reading import At
@@ -75,7 +76,7 @@ class InverseGammaVariance(Spec):
         low = float(gammaincc(self.shape, self.rate / self.least)) if self.least else 0.0
         high = float(gammaincc(self.shape, self.rate / self.most)) if self.most else 1.0
         with np.errstate(divide="ignore"):
-            return np.sqrt(self.rate / gammainccinv(self.shape, low + (high - low) * share))
+            return np.asarray(np.sqrt(self.rate / gammainccinv(self.shape, low + (high - low) * share)))
 
 
 class UniformSd(Spec):
@@ -173,6 +174,8 @@ class Exnex(Spec):
         present = [part for part in self.exchangeable if part.weight > 0.0] or self.exchangeable[:1]
         own = [self.own.get(basket, self.non_exchangeable) for basket in frame.baskets]
         offsets = offsets_of(self.offset, frame)
+        if len(present) > 1:
+            return built_of_several(frame, present, [Normal(prior.mean, prior.sd) for prior in own], offsets)
         mixtures = [Mixture(present[0].weight, Normal(prior.mean, prior.sd)) for prior in own]
         return built(frame, present[0].mean, present[0].sd, mixtures, offsets)
 
@@ -198,12 +201,32 @@ class _Builder:
         """Return (kinds of baskets, rows, nodes)."""
         return np.stack([tables.likelihoods(counts, offset, mix, self.grid) for offset, mix in self.distinct])
 
+    def powers(self, counts: Counts, likelihood: Array, power: int) -> Array:
+        """Return the mean of rate^power given each node, (kinds of baskets, rows, nodes)."""
+        return np.stack(
+            [
+                tables.powers(counts, offset, mix, self.grid, likelihood[i], power)
+                for i, (offset, mix) in enumerate(self.distinct)
+            ]
+        )
+
+    def _keys(self, bounds: Array) -> list[list[tuple[int, float]]]:
+        return [
+            [(self.distinct.index(kind), float(b)) for kind, b in zip(self.kinds, row, strict=True)] for row in bounds
+        ]
+
+    def tail_keys(self, bounds: Array) -> list[tuple[int, float]]:
+        """Return kind of basket and bound of each table of tails."""
+        return list(dict.fromkeys(key for row in self._keys(bounds) for key in row))
+
     def tails(self, counts: Counts, likelihood: Array, bounds: Array) -> tuple[NDArray[np.int64], Array]:
         """Return which table belongs to each bound and basket, and the tables (tables, rows, nodes)."""
-        keys = [[(self.distinct.index(kind), float(b)) for kind, b in zip(self.kinds, row, strict=True)] for row in bounds]
-        known = list(dict.fromkeys(key for row in keys for key in row))
+        keys, known = self._keys(bounds), self.tail_keys(bounds)
         values = np.stack(
-            [tables.tails(counts, *self.distinct[kind], self.grid, likelihood[kind], float(logit(b))) for kind, b in known]
+            [
+                tables.tails(counts, *self.distinct[kind], self.grid, likelihood[kind], float(logit(b)))
+                for kind, b in known
+            ]
         )
         return np.array([[known.index(key) for key in row] for row in keys]), values
 
@@ -212,6 +235,7 @@ def built(
     frame: Frame, mean: NormalLogit, sd: Any, mixtures: list[Mixture], offsets: Array
 ) -> tuple[Hierarchical, int]:
     """Return the tables at the first level that agrees with the next within TOLERANCE; ValueError if none does."""
+
     def builder(level: tuple[int, float]) -> _Builder:
         return _Builder(frame, mean, sd, mixtures, offsets, level)
 
@@ -219,15 +243,7 @@ def built(
     found = builder(level)
     counts, start = rows_of(frame.occurring)
     likelihood = found.likelihood(counts)
-    moments = [
-        np.stack(
-            [
-                tables.powers(counts, offset, mix, found.grid, likelihood[i], power)
-                for i, (offset, mix) in enumerate(found.distinct)
-            ]
-        )
-        for power in (1, 2)
-    ]
+    moments = [found.powers(counts, likelihood, power) for power in (1, 2)]
     tail_of, tail = found.tails(counts, likelihood, frame.bounds)
     which = np.array([found.distinct.index(kind) for kind in found.kinds])
     model = Hierarchical(found.prior, start, which, likelihood, moments[0], moments[1], tail_of, tail)
@@ -269,7 +285,9 @@ def sampled_data(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     n = np.minimum(n, np.array(frame.numbers))
     n[: SAMPLES // 2] = np.array(frame.numbers)
     spread = draw.choice([0.0, 0.5, 1.5], (SAMPLES, 1))
-    rate = 1.0 / (1.0 + np.exp(-(logit(frame.null) + draw.normal(0.5, 1.0, (SAMPLES, 1)) + spread * draw.normal(size=n.shape))))
+    rate = 1.0 / (
+        1.0 + np.exp(-(logit(frame.null) + draw.normal(0.5, 1.0, (SAMPLES, 1)) + spread * draw.normal(size=n.shape)))
+    )
     x = draw.binomial(n, rate)
     x[0], x[1] = 0, n[1]
     x[2] = np.where(np.arange(n.shape[1]) == 0, n[2], 0)
@@ -293,3 +311,47 @@ def _posterior(frame: Frame, found: _Builder, data: tuple[NDArray[np.int64], NDA
             for b in range(frame.judged)
         ]
     )
+
+
+def built_of_several(
+    frame: Frame, parts: list[Exchangeable], own: list[Normal], offsets: Array
+) -> tuple[SeveralExchangeable, int]:
+    """Return the tables of several exchangeable components, and the room that the model works in."""
+    counts, start = rows_of(frame.occurring)
+    found = []
+    for part in parts:
+        alone = [Mixture(1.0, prior) for prior in own]  # the own priors tell baskets apart that are not alike
+
+        def builder(level: tuple[int, float], part: Exchangeable = part, alone: list[Mixture] = alone) -> _Builder:
+            return _Builder(frame, part.mean, part.sd, alone, offsets, level)
+
+        found.append(builder(_good_enough(frame, builder)))
+    nodes = max(len(one.prior) for one in found)
+    first = found[0]
+    likelihood = [one.likelihood(counts) for one in found]
+    tails = [one.tails(counts, rows, frame.bounds) for one, rows in zip(found, likelihood, strict=True)]
+
+    def padded(tables: list[Array]) -> Array:
+        return np.stack([np.pad(t, [(0, 0)] * (t.ndim - 1) + [(0, nodes - t.shape[-1])]) for t in tables])
+
+    def powers(power: int) -> Array:
+        return padded([one.powers(counts, rows, power) for one, rows in zip(found, likelihood, strict=True)])
+
+    solo = [tables.alone(counts, offset, mix.own) for offset, mix in first.distinct]
+    tail_keys = first.tail_keys(frame.bounds)
+    model = SeveralExchangeable(
+        np.array([*(part.weight for part in parts), 1.0 - sum(part.weight for part in parts)]),
+        padded([one.prior for one in found]),
+        start,
+        np.array([first.distinct.index(kind) for kind in first.kinds]),
+        padded(likelihood),
+        powers(1),
+        powers(2),
+        tails[0][0],
+        padded([tail for _, tail in tails]),
+        np.stack([one.likelihood for one in solo]),
+        np.stack([one.mean for one in solo]),
+        np.stack([one.square for one in solo]),
+        np.stack([tables.tail_alone(counts, *first.distinct[k], float(logit(b))) for k, b in tail_keys]),
+    )
+    return model, scratch_of(len(parts), len(frame.baskets), nodes)

@@ -12,7 +12,6 @@ from lmd_trialsim.kernel.desk import NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import outcome_of, write_arrivals
 
-
 CLOSED = 2
 """state.exhausted where the trial closed as it stood."""
 
