@@ -37,7 +37,7 @@ class SeveralExchangeable(NamedTuple):
 
 def scratch_of(components: int, baskets: int, nodes: int) -> int:
     """Return how many numbers the model works on."""
-    return nodes + components * baskets * nodes + (2 * components + 3) * 2**baskets + baskets
+    return nodes + components * baskets * nodes + (2 * components + 3) * (1 << baskets) + baskets
 
 
 @kernel

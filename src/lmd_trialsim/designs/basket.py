@@ -1,4 +1,4 @@
-"""Basket trials as a person writes them: one treatment in several strata, each judged for itself with help of the others."""
+"""Basket trials as a person writes them: one treatment in several strata, each judged with the help of the others."""
 
 from __future__ import annotations
 
@@ -204,5 +204,5 @@ class Basket(DesignSpec):
         if bound == MIDPOINT:
             return (null + target) / 2.0 if null is not None and target is not None else float("nan")
         named = {"null_rate": null, "target_rate": target}
-        value = named[bound] if bound in named else bound
+        value = named.get(bound, bound)
         return float("nan") if value is None else float(value)

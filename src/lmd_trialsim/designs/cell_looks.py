@@ -44,13 +44,9 @@ class BasketLooks(Spec):
             raise At((), "says no look", allowed=", ".join(UNITS), way_out="Leave looks out for a final look only.")
         listed = self.listed()
         names = {name for item in listed if isinstance(item, dict) for name in item}
-        if names:
-            for name in names:
-                check_increasing(
-                    [item.get(name, 0) if isinstance(item, dict) else item for item in listed], (given[0],)
-                )
-        else:
-            check_increasing(listed, (given[0],))
+        for name in names or {""}:
+            numbers = [item.get(name, 0) if isinstance(item, dict) else item for item in listed]
+            check_increasing(numbers, (given[0],))
         return self
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import gammaincc, gammainccinv, logit, ndtri, stdtrit
+from scipy.special import expit, gammaincc, gammainccinv, logit, ndtri, stdtrit
 
 from lmd_trialsim.analyses import hierarchical_tables as tables
 from lmd_trialsim.analyses.hierarchical import Hierarchical
@@ -269,7 +270,7 @@ def _good_enough(frame: Frame, builder: Callable[[tuple[int, float]], _Builder])
     """Return the first level whose posterior probabilities agree with those of the next at sampled data."""
     data = sampled_data(frame)
     before = _posterior(frame, builder(LEVELS[0]), data)
-    for level, finer in zip(LEVELS[:-1], LEVELS[1:], strict=True):
+    for level, finer in itertools.pairwise(LEVELS):
         after = _posterior(frame, builder(finer), data)
         if float(np.nanmax(np.abs(before - after))) <= TOLERANCE:
             return level
@@ -285,9 +286,8 @@ def sampled_data(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     n = np.minimum(n, np.array(frame.numbers))
     n[: SAMPLES // 2] = np.array(frame.numbers)
     spread = draw.choice([0.0, 0.5, 1.5], (SAMPLES, 1))
-    rate = 1.0 / (
-        1.0 + np.exp(-(logit(frame.null) + draw.normal(0.5, 1.0, (SAMPLES, 1)) + spread * draw.normal(size=n.shape)))
-    )
+    centre = np.nan_to_num(logit(frame.null), nan=-1.0) + draw.normal(0.5, 1.0, (SAMPLES, 1))
+    rate = expit(centre + spread * draw.normal(size=n.shape))
     x = draw.binomial(n, rate)
     x[0], x[1] = 0, n[1]
     x[2] = np.where(np.arange(n.shape[1]) == 0, n[2], 0)

@@ -96,7 +96,7 @@ def _set_counts(cell, key):
 
 @kernel
 def consult(model, likeness, desk, bounds):
-    """Return the entry of desk.memory that holds what the model says; write to cell.said where each cell's part begins."""
+    """Return the entry of desk.memory with what the model says; write to cell.said where each cell's part begins."""
     entry = sort_cells(likeness, desk)
     if not _known(desk, entry):
         _ask(model, likeness, desk, entry, bounds)

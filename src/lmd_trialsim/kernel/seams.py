@@ -62,7 +62,7 @@ def estimate(estimator, desk):  # type: ignore[no-untyped-def]
 
 @Seam
 def write_arrivals(accrual, stream, desk, group):  # type: ignore[no-untyped-def]
-    """Write the months at which patients 8 * group, ..., 8 * group + 7 come to desk.work[0]; inf for those who don't."""
+    """Write the months at which patients 8 * group, ..., 8 * group + 7 come to desk.work[0]; inf if they don't."""
 
 
 @Seam
