@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lmd_trialsim.checks.baskets import arm_of
 from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
-from lmd_trialsim.designs.cell_looks import schedule_of
+from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.engine.cell_memory import Likeness
@@ -82,21 +82,28 @@ class BasketSetting(NamedTuple):
         rates = rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, [self.arm], strata)[0]
         return [rates[strata.index(name)] for name in self.baskets]
 
+    def fixed_numbers(self, truth: str) -> str | None:
+        """Return why a look may find other numbers of patients than planned; None where it finds just those."""
+        design, schedule = self.design, self.schedule
+        if not isinstance(schedule, InEach):
+            return "Looks that are not in_each find random numbers of patients in the baskets."
+        if design.accrual_at_looks == "continues" and len(schedule.number) > 1:
+            return "Baskets go on while others fill up to the look: say accrual_at_looks: pauses."
+        if not lossless(self.scenario, self.scenario.truths[truth], design.endpoint):
+            return "Deaths or drop-outs before the assessment make the number of analysed patients random."
+        if design.max_months is not None or self.scenario.population.accrual.dries_up:
+            return "The trial may close as it stands, with random numbers of patients."
+        if self.in_all < sum(self.most):
+            return "There are fewer patients in all than the baskets take, so who fills them is random."
+        if any(place.spec.closes_if is not None for place in self.places):
+            return "Baskets that fill slowly close, with random numbers of patients."
+        return None
+
     def occurring(self, truth: str) -> list[int]:
         """Return the numbers of evaluable patients that a basket can have at a look."""
-        every = list(range(max(self.most) + 1))
-        schedule = self.schedule
-        exact = (
-            type(schedule).__name__ == "InEach"
-            and (self.delay == 0.0 or self.design.accrual_at_looks == "pauses")
-            and (self.design.accrual_at_looks == "pauses" or self.looks == 1)
-            and lossless(self.scenario, self.scenario.truths[truth], self.design.endpoint)
-            and self.design.max_months is None
-            and self.in_all >= sum(self.most)
-            and not self.scenario.population.accrual.dries_up
-            and all(place.spec.closes_if is None for place in self.places)
-        )
-        return sorted({int(n) for n in schedule.number.ravel()}) if exact else every
+        if self.fixed_numbers(truth) is None:
+            return sorted({int(n) for n in self.schedule.number.ravel()})
+        return list(range(max(self.most) + 1))
 
 
 class _Rules:

@@ -295,20 +295,21 @@ def sampled_data(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _posterior(frame: Frame, found: _Builder, data: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Array:
-    """Return the posterior tails of sampled data, (judged bounds, samples, baskets)."""
+    """Return the posterior tails of sampled data, (bounds that rules look at, samples, baskets)."""
     n, x = data
+    judged = max(frame.judged, 1)  # of rules that look at no probability: the one beyond the true rate
     pairs, row = np.unique(np.stack([n.ravel(), x.ravel()]), axis=1, return_inverse=True)
     row = row.reshape(n.shape)
     counts = Counts(pairs[0].astype(float), pairs[1].astype(float))
     likelihood = found.likelihood(counts)
-    tail_of, tail = found.tails(counts, likelihood, frame.bounds[: frame.judged])
+    tail_of, tail = found.tails(counts, likelihood, frame.bounds[:judged])
     kind = [found.distinct.index(k) for k in found.kinds]
     weight = found.prior * np.prod([likelihood[kind[k], row[:, k]] for k in range(n.shape[1])], axis=0)
     weight /= weight.sum(axis=1, keepdims=True)
     return np.stack(
         [
             np.stack([(weight * tail[tail_of[b, k], row[:, k]]).sum(axis=1) for k in range(n.shape[1])], axis=1)
-            for b in range(frame.judged)
+            for b in range(judged)
         ]
     )
 

@@ -29,6 +29,13 @@ def answer_of_cell(plan, desk, said, cell):
 
 
 @kernel
+def borrowed_patients(mean, square, patients):
+    """Return the patients of a beta distribution with this mean and mean square, less the cell's own."""
+    variance = square - mean * mean
+    return mean * (1.0 - mean) / variance - 1.0 - patients if variance > 0.0 else math.nan
+
+
+@kernel
 def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
     """Write how a cell ends: its verdict, and what is estimated of its rate."""
     at = column.HEAD + cell * column.OF_CELL
@@ -40,10 +47,9 @@ def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
     mean, square = said[seen.said + MEAN], said[seen.said + SQUARE]
     beyond = said[seen.said + TAILS + plan.limits.bounds]
     integers[at + column.COVERED] = 1 if 0.025 <= beyond <= 0.975 else 0
-    variance = square - mean * mean
     at = 1 + cell * column.NUMBERS_OF_CELL
     numbers[at + column.ESTIMATE] = mean
-    numbers[at + column.BORROWED] = mean * (1.0 - mean) / variance - 1.0 - seen.patients if variance > 0.0 else math.nan
+    numbers[at + column.BORROWED] = borrowed_patients(mean, square, seen.patients)
 
 
 @kernel
