@@ -153,7 +153,10 @@ def _binomial(n: int, rate: float) -> Reals:
 
 
 def exact_baskets(scenario: Scenario, design: str, truth: str, threads: int) -> tuple[Characteristic, ...]:
-    """Return the operating characteristics of a basket design under one truth; TooManyStatesError where it has too many states."""
+    """Return the operating characteristics of a basket design under one truth.
+
+    TooManyStatesError where it has more states than can be walked.
+    """
     walk = Walk(scenario, design, truth, threads)
     ends = walk.run()
     null = null_cells(walk.setting, truth)

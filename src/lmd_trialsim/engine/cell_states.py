@@ -41,11 +41,8 @@ def _judge(plan, desk, look, first, stop, n, x, still_open, verdict, mean, borro
                 answer_of_cell(plan, desk, said, cell)
                 own = desk.cells[0, cell].said
                 verdict[state, cell] = verdict_on_cell(plan.rules, desk.answers, look, cell, n[state, cell])
-                variance = said[own + SQUARE] - mean[state, cell] ** 2
-                patients = (
-                    mean[state, cell] * (1.0 - mean[state, cell]) / variance - 1.0 if variance > 0.0 else math.nan
-                )
-                borrowed[state, cell] = patients - n[state, cell]
+                mean[state, cell] = said[own + MEAN]
+                borrowed[state, cell] = borrowed_patients(said[own + MEAN], said[own + SQUARE], n[state, cell])
                 beyond = said[own + TAILS + plan.limits.bounds]
                 covered[state, cell] = 1 if 0.025 <= beyond <= 0.975 else 0
 
@@ -53,9 +50,8 @@ def _judge(plan, desk, look, first, stop, n, x, still_open, verdict, mean, borro
 def judge_states(job: Job, look: int, n: Integers, x: Integers, still_open: Integers, threads: int) -> Judged:
     """Return what the rules say at a look of each state. n, x, still_open: (states, cells)."""
     shape = n.shape
-    judged = Judged(
-        np.zeros(shape, np.int64), np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, np.int64)
-    )
+    whole, real = np.zeros((2, *shape), np.int64), np.full((2, *shape), np.nan)
+    judged = Judged(whole[0], real[0], real[1], whole[1])
     counts = [np.ascontiguousarray(array, np.int64) for array in (n, x, still_open)]
 
     def part(first: int) -> None:
