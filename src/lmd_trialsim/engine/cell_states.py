@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.engine.backends import Job
-from lmd_trialsim.engine.cell_memory import SQUARE, TAILS, consult
+from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS, consult
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
-from lmd_trialsim.engine.cell_trial import answer_of_cell
+from lmd_trialsim.engine.cell_trial import answer_of_cell, borrowed_patients
 from lmd_trialsim.kernel.jit import door
 
 AT_A_TIME = 50_000
