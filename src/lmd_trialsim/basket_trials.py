@@ -39,6 +39,7 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
     setting = BasketSetting.of(scenario, design)
     plan, scratch = lower_baskets(scenario, design, truth)
     cells = len(setting.places)
+    logged = column.LOG_HEAD + cells * (column.LOG_TAILS + plan.limits.bounds)
     null = null_cells(setting, truth)
     tally = functools.partial(
         CellTally.of,
@@ -58,7 +59,10 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
             (ENTRIES, cells * (TAILS + plan.limits.bounds + 1)),
         ),
         (column.HEAD + cells * column.OF_CELL, 1 + cells * column.NUMBERS_OF_CELL),
-        (min(plan.limits.looks * cells, MOST_LOOKS_LOGGED), column.LOG_HEAD + cells * column.LOG_OF_CELL),
+        (
+            min(plan.limits.looks * cells, MOST_LOOKS_LOGGED),
+            column.LOG_HEAD + cells * (column.LOG_TAILS + plan.limits.bounds),
+        ),
         tally,
         replicates,
     )

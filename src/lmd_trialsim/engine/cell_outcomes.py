@@ -19,7 +19,11 @@ ESTIMATE = 0  # posterior mean of the rate
 BORROWED = 1  # effective sample size of the posterior beyond the cell's own patients
 NUMBERS_OF_CELL = 2
 
-# Columns of the log of one trial, a row a look; LOG_OF_CELL columns for each cell follow: n, x, whether it is judged.
+# Columns of the log of one trial, a row a look; columns for each cell follow, its posterior tails last.
 LOG_MONTH, LOG_ENROLLED = 0, 1
 LOG_HEAD = 2
-LOG_OF_CELL = 3
+LOG_PATIENTS, LOG_RESPONSES = 0, 1
+LOG_LOOK = 2  # the number of the look at which the cell is judged, from 0; -1 where it is not
+LOG_VERDICT = 3  # kernel.rules
+LOG_MEAN = 4
+LOG_TAILS = 5

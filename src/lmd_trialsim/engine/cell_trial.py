@@ -53,7 +53,7 @@ def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
 
 
 @kernel
-def judge_cells(plan, desk, look, integers, numbers):
+def judge_cells(plan, desk, integers, numbers):
     """Judge the cells that are due; return how many are still open."""
     said = desk.memory[consult(plan.model, plan.likeness, desk, plan.limits.bounds + 1)]
     last = plan.limits.looks - 1
@@ -64,6 +64,7 @@ def judge_cells(plan, desk, look, integers, numbers):
             number = last if desk.state[0].exhausted else state.look
             answer_of_cell(plan, desk, said, cell)
             verdict = verdict_on_cell(plan.rules, desk.answers, number, cell, state.patients)
+            state.verdict = verdict
             if verdict != GO_ON or number == last:
                 record_cell(plan, desk, said, cell, number, verdict, integers, numbers)
                 state.open = 2
@@ -108,14 +109,33 @@ def close_rows(plan, desk, month, integers, numbers):
 
 
 @kernel
-def _write_log(plan, desk, row, look, month):
+def _write_log(plan, desk, row, month, judged_before):
+    """Write what was known at a look, and what was made of it. judged_before: (bits) cells that were closed before."""
+    bounds = plan.limits.bounds
+    said = desk.memory[consult(plan.model, plan.likeness, desk, bounds + 1)]
     row[column.LOG_MONTH] = month
     row[column.LOG_ENROLLED] = desk.state[0].enrolled
     for cell in range(desk.cells.shape[1]):
-        at = column.LOG_HEAD + cell * column.LOG_OF_CELL
-        row[at] = desk.cells[0, cell].patients
-        row[at + 1] = desk.cells[0, cell].responses
-        row[at + 2] = desk.cells[0, cell].due * desk.cells[0, cell].open
+        seen = desk.cells[0, cell]
+        at = column.LOG_HEAD + cell * (column.LOG_TAILS + bounds)
+        row[at + column.LOG_PATIENTS] = seen.patients
+        row[at + column.LOG_RESPONSES] = seen.responses
+        judged = seen.due and not judged_before >> cell & 1
+        last = desk.state[0].exhausted
+        row[at + column.LOG_LOOK] = (plan.limits.looks - 1 if last else seen.look - 1) if judged else -1
+        row[at + column.LOG_VERDICT] = seen.verdict if judged else GO_ON
+        row[at + column.LOG_MEAN] = said[seen.said + MEAN]
+        for bound in range(bounds):
+            row[at + column.LOG_TAILS + bound] = said[seen.said + TAILS + bound]
+
+
+@kernel
+def _closed(desk):
+    """Return the cells that take part no more, as bits."""
+    bits = 0
+    for cell in range(desk.cells.shape[1]):
+        bits |= 0 if desk.cells[0, cell].open else 1 << cell
+    return bits
 
 
 @play_trial.case
@@ -129,9 +149,10 @@ def play_cells(plan: CellPlan, stream, desk, integers, numbers, log):
     while True:
         month = await_cells(plan.schedule, plan.screening, stream, desk, look)
         count_assessed(limits.delay, desk, month)
+        before = _closed(desk)
+        still_open = judge_cells(plan, desk, integers, numbers)
         if look < log.shape[0]:
-            _write_log(plan, desk, log[look], look, month)
-        still_open = judge_cells(plan, desk, look, integers, numbers)
+            _write_log(plan, desk, log[look], month, before)
         decided = month + limits.months_to_decide
         state.decided = decided
         if still_open == 0 or state.exhausted:

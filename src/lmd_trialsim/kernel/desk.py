@@ -65,6 +65,7 @@ CELL = np.dtype(
         ("wanted", "i8"),  # places after which it takes no more patients for the time being
         ("due", "i8"),  # 1 where it is judged at the present look
         ("look", "i8"),  # the number of its next look
+        ("verdict", "i8"),  # at its last look
         ("said", "i8"),  # where the model's answers about it begin
     ]
 )
