@@ -59,10 +59,7 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
             (ENTRIES, cells * (TAILS + plan.limits.bounds + 1)),
         ),
         (column.HEAD + cells * column.OF_CELL, 1 + cells * column.NUMBERS_OF_CELL),
-        (
-            min(plan.limits.looks * cells, MOST_LOOKS_LOGGED),
-            column.LOG_HEAD + cells * (column.LOG_TAILS + plan.limits.bounds),
-        ),
+        (min(plan.limits.looks * cells, MOST_LOOKS_LOGGED), logged),
         tally,
         replicates,
     )
