@@ -115,7 +115,9 @@ class Walk:
         still_open = code < self.base
         closed_at = code // self.base // 4 - 1
         n = np.where(still_open, self.numbers[look], np.take_along_axis(self.numbers, np.maximum(closed_at, 0), axis=0))
-        judged = judge_states(self.job, look, n, code % self.base, still_open.astype(np.int64), self.threads)
+        judged = judge_states(
+            self.job.plan, self.job.room, look, n, code % self.base, still_open.astype(np.int64), self.threads
+        )
         ends = still_open & ((judged.verdict != GO_ON) | (look == self.looks - 1))
         self._add(states.mass, judged, ends, look)
         after = ((look + 1) * 4 + judged.verdict) * self.base + code

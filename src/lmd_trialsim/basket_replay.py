@@ -17,7 +17,7 @@ from lmd_trialsim.lowering_baskets import BasketSetting, bounds_of
 from lmd_trialsim.replay import Answer
 from lmd_trialsim.scenario import Scenario
 
-NEAR = {"probability_that": 0.01, "estimate_of": 0.01, "number_of": 1.0}
+NEAR = {"probability_that": 0.01, "predictive_probability_of": 0.01, "estimate_of": 0.01, "number_of": 1.0}
 """How far an answer may lie from its threshold to be a near miss."""
 
 KINDS = ("success", "futility", "false-positive", "near-miss")
@@ -117,7 +117,7 @@ def _answers(
     """Yield what each rule sees of a basket at a look; nothing where it is silent."""
     table, bounds = job.plan.rules, len(bounds_of(setting))
     known = [*values[column.LOG_TAILS : column.LOG_TAILS + bounds], values[column.LOG_MEAN]]
-    known.append(values[column.LOG_RESPONSES])
+    known += [values[column.LOG_RESPONSES], values[column.LOG_PREDICTIVE]]
     for rule, spec in zip(table.rules, setting.design.rules, strict=True):
         rows = range(int(rule["first"]), int(rule["end"]))
         cuts = [float(table.threshold[row, look, index]) for row in rows]

@@ -10,8 +10,7 @@ import numpy as np
 from lmd_trialsim.cell_characteristics import CellFacts, of_cells
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.engine import cell_outcomes as column
-from lmd_trialsim.engine.backends import Job, Room
-from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS
+from lmd_trialsim.engine.backends import Job
 from lmd_trialsim.engine.cell_tally import CellTally
 from lmd_trialsim.lowering_baskets import VERDICTS, BasketSetting, lower_baskets
 
@@ -37,7 +36,7 @@ def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
 def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
     """Return the job of playing a basket design under one truth."""
     setting = BasketSetting.of(scenario, design)
-    plan, scratch = lower_baskets(scenario, design, truth)
+    plan, room = lower_baskets(scenario, design, truth)
     cells = len(setting.places)
     logged = column.LOG_HEAD + cells * (column.LOG_TAILS + plan.limits.bounds)
     null = null_cells(setting, truth)
@@ -50,14 +49,7 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
     )
     return Job(
         plan,
-        Room(
-            setting.in_all,
-            1,
-            cells,
-            plan.limits.bounds + 2,
-            scratch,
-            (ENTRIES, cells * (TAILS + plan.limits.bounds + 1)),
-        ),
+        room,
         (column.HEAD + cells * column.OF_CELL, 1 + cells * column.NUMBERS_OF_CELL),
         (min(plan.limits.looks * cells, MOST_LOOKS_LOGGED), logged),
         tally,

@@ -13,8 +13,10 @@ from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
 from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.rules import PowerCutOff
-from lmd_trialsim.engine.cell_memory import Likeness
+from lmd_trialsim.engine.backends import Room
+from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS, Likeness
 from lmd_trialsim.engine.cell_plan import CellLimits, CellPlan, CellRules
+from lmd_trialsim.engine.cell_states import judge_states
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.rules import CONDITION, RULE
@@ -135,6 +137,8 @@ class _Rules:
             question: Any = self.bounds.index(values)
         else:
             question = condition.subject
+        if condition.subject == "predictive_probability_of":
+            cuts[-1] = math.nan  # nothing is left to predict
         self.conditions.append((question, sign))
         self.thresholds.append(cuts)
 
@@ -159,7 +163,7 @@ class _Rules:
     def table(self) -> CellRules:
         """Return the table."""
         tails = len(self.bounds)
-        place = {"estimate_of": tails, "number_of": tails + 1}
+        place = {"estimate_of": tails, "number_of": tails + 1, "predictive_probability_of": tails + 2}
         conditions = [(place.get(question, question), sign) for question, sign in self.conditions]
         return CellRules(np.array(self.rules, RULE), np.array(conditions, CONDITION), np.stack(self.thresholds))
 
@@ -206,8 +210,20 @@ def likeness_of(setting: BasketSetting, frame: Frame) -> Likeness:
     return Likeness(np.array(order), np.array([kinds[k] for k in order]))
 
 
-def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan, int]:
-    """Return the plan of a basket design under one truth, and the scratch that its model works on."""
+def _alone(plan: CellPlan, room: Room, most: list[int]) -> NDArray[np.int64]:
+    """Return which responses of a full basket conclude efficacy at the final look with all others empty."""
+    found = np.zeros((len(most), max(most) + 1), np.int64)
+    for cell, number in enumerate(most):
+        x = np.zeros((number + 1, len(most)), np.int64)
+        n, still_open = np.zeros_like(x), np.zeros_like(x)
+        x[:, cell], n[:, cell], still_open[:, cell] = np.arange(number + 1), number, 1
+        judged = judge_states(plan, room, plan.limits.looks - 1, n, x, still_open, 1)
+        found[cell, : number + 1] = judged.verdict[:, cell] == verdicts.EFFICACY
+    return found
+
+
+def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan, Room]:
+    """Return the plan of a basket design under one truth, and what its desk must hold."""
     setting = BasketSetting.of(scenario, design)
     strata = scenario.population.stratum_names()
     rules = _Rules(setting)
@@ -229,8 +245,16 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
         setting.design.max_months or math.inf,
         int(setting.design.accrual_at_looks == "pauses"),
     )
+    conditions = [condition for rule in setting.design.rules for condition in rule.conditions]
+    predicts = any(condition.predictive_probability_of is not None for condition in conditions)
     limits = CellLimits(
-        setting.looks, setting.delay, setting.design.months_to_decide, len(rules.bounds), setting.design.succeeds_with
-    )
-    plan = CellPlan(screening, setting.schedule, model, likeness_of(setting, frame), rules.table(), limits)
-    return canonical(plan), scratch
+        setting.looks, setting.delay, setting.design.months_to_decide, len(rules.bounds), int(predicts),
+        setting.design.succeeds_with,
+    )  # fmt: skip
+    cells = len(setting.places)
+    alone = np.zeros((cells, max(setting.most) + 1), np.int64)
+    likeness = likeness_of(setting, frame)
+    plan = canonical(CellPlan(screening, setting.schedule, model, likeness, rules.table(), alone, limits))
+    entry = cells * (TAILS + limits.bounds + 1)
+    room = Room(setting.in_all, 1, cells, limits.bounds + 3, scratch, (ENTRIES, entry))
+    return (plan._replace(alone=_alone(plan, room, setting.most)) if predicts else plan), room

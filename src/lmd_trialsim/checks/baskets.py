@@ -124,6 +124,8 @@ def _of_condition(
                 text = f"the basket {place.name} says no {words}. Add it to the design, or to the basket."
                 yield At((*at, name), text)
                 break
+    if condition.predictive_probability_of is not None:
+        yield from _of_predictive(at, design)
     cut = condition.cut
     if isinstance(cut, ByBasket):
         yield from _of_names((*at, condition.comparison, "by_basket"), cut, places, math.inf)
@@ -136,6 +138,20 @@ def _of_condition(
     elif isinstance(cut, PowerCutOff) and design.looks is not None and design.looks.unit == "months":
         text = "looks by months have no planned share of patients. Give a number, or one for each look."
         yield At((*at, condition.comparison), text, key=True)
+
+
+def _of_predictive(at: Place, design: Basket) -> Iterator[At]:
+    place = (*at, "predictive_probability_of")
+    if design.looks is None:
+        yield At(place, "there is no interim look to predict from. Add looks.", key=True)
+    ends = (
+        rule.at != "interim" and all(c.predictive_probability_of is None for c in rule.conditions)
+        for rule in design.rules
+        if rule.stop_for == "efficacy"
+    )
+    if not any(ends):
+        text = "success at the final look is not defined. Add a rule with stop_for: efficacy, at: final."
+        yield At(place, text, key=True)
 
 
 def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float) -> Iterator[At]:

@@ -22,7 +22,7 @@ BasketAnalysis = Annotated[
 MIDPOINT = "midpoint"
 NAMED_RATES = ("null_rate", "target_rate", MIDPOINT)
 NamedRate = Literal["null_rate", "target_rate", "midpoint"]
-SUBJECTS = ("probability_that", "estimate_of", "number_of")
+SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
 
@@ -46,6 +46,9 @@ class BasketCondition(Spec):
         None, description="null_rate, target_rate, midpoint (halfway between them), a rate, or {by_basket: ...}"
     )
     below: Bound | None = Field(None, description="as above")
+    predictive_probability_of: Literal["success"] | None = Field(
+        None, description="probability that the basket, once full, would succeed by itself at the final look"
+    )
     estimate_of: Literal["rate"] | None = Field(None, description="posterior mean of the basket's rate")
     number_of: Literal["responses"] | None = Field(None, description="responses in the basket")
     exceeds: Cut | None = Field(

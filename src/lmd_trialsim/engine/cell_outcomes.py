@@ -25,5 +25,5 @@ LOG_HEAD = 2
 LOG_PATIENTS, LOG_RESPONSES = 0, 1
 LOG_LOOK = 2  # the number of the look at which the cell is judged, from 0; -1 where it is not
 LOG_VERDICT = 3  # kernel.rules
-LOG_MEAN = 4
-LOG_TAILS = 5
+LOG_MEAN, LOG_PREDICTIVE = 4, 5
+LOG_TAILS = 6

@@ -27,6 +27,7 @@ class CellLimits(NamedTuple):
     delay: float  # months from entry to assessment
     months_to_decide: float
     bounds: int  # posterior tails that rules may ask for; one more follows, beyond the true rate
+    predicts: int  # 1 where some rule looks at the predictive probability
     succeeds_with: int  # the trial is a success with so many successful cells
 
 
@@ -38,6 +39,9 @@ class CellPlan(NamedTuple):
     model: Any
     likeness: Likeness
     rules: CellRules
+    alone: (
+        np.ndarray
+    )  # (cells, most + 1) 1 where so many responses of a full cell succeed at the final look by themselves
     limits: CellLimits
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.engine.backends import Job
+from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS, consult
-from lmd_trialsim.engine.cell_plan import verdict_on_cell
+from lmd_trialsim.engine.cell_plan import CellPlan, verdict_on_cell
 from lmd_trialsim.engine.cell_trial import answer_of_cell, borrowed_patients
 from lmd_trialsim.kernel.jit import door
 
@@ -47,7 +47,9 @@ def _judge(plan, desk, look, first, stop, n, x, still_open, verdict, mean, borro
                 covered[state, cell] = 1 if 0.025 <= beyond <= 0.975 else 0
 
 
-def judge_states(job: Job, look: int, n: Integers, x: Integers, still_open: Integers, threads: int) -> Judged:
+def judge_states(
+    plan: CellPlan, room: Room, look: int, n: Integers, x: Integers, still_open: Integers, threads: int
+) -> Judged:
     """Return what the rules say at a look of each state. n, x, still_open: (states, cells)."""
     shape = n.shape
     whole, real = np.zeros((2, *shape), np.int64), np.full((2, *shape), np.nan)
@@ -56,7 +58,7 @@ def judge_states(job: Job, look: int, n: Integers, x: Integers, still_open: Inte
 
     def part(first: int) -> None:
         stop = min(first + AT_A_TIME, len(n))
-        _judge(job.plan, job.room.desk(), look, first, stop, *counts, *judged)
+        _judge(plan, room.desk(), look, first, stop, *counts, *judged)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, range(0, len(n), AT_A_TIME)))

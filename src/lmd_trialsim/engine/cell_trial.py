@@ -18,14 +18,37 @@ from lmd_trialsim.kernel.seams import await_cells, play_trial
 
 
 @kernel
+def predictive_of_cell(plan, desk, mean, square, cell):
+    """Return the probability that the cell, once it is full, succeeds by itself.
+
+    Responses to come are beta-binomial, with the beta distribution of the posterior's mean and mean square: the posterior
+    itself where it is a beta distribution (Fujikawa et al. 2020, section 2.3).
+    """
+    seen = desk.cells[0, cell]
+    left = plan.screening.most[cell] - seen.patients
+    size = mean * (1.0 - mean) / (square - mean * mean) - 1.0
+    alpha, beta = mean * size, (1.0 - mean) * size
+    chance = 1.0  # of no response among those to come
+    for patient in range(left):
+        chance *= (beta + patient) / (alpha + beta + patient)
+    total = 0.0
+    for more in range(left + 1):
+        total += chance * plan.alone[cell, seen.responses + more]
+        chance *= (left - more) * (alpha + more) / ((more + 1.0) * (beta + left - more - 1.0))
+    return total
+
+
+@kernel
 def answer_of_cell(plan, desk, said, cell):
-    """Write what the rules look at: the tail beyond each bound, the posterior mean, the number of responses."""
+    """Write what the rules look at: the tail beyond each bound, mean, responses, predictive probability of success."""
     bounds = plan.limits.bounds
     own = desk.cells[0, cell].said
     for bound in range(bounds):
         desk.answers[bound] = said[own + TAILS + bound]
     desk.answers[bounds] = said[own + MEAN]
     desk.answers[bounds + 1] = desk.cells[0, cell].responses
+    if plan.limits.predicts:
+        desk.answers[bounds + 2] = predictive_of_cell(plan, desk, said[own + MEAN], said[own + SQUARE], cell)
 
 
 @kernel
@@ -124,9 +147,11 @@ def _write_log(plan, desk, row, month, judged_before):
         last = desk.state[0].exhausted
         row[at + column.LOG_LOOK] = (plan.limits.looks - 1 if last else seen.look - 1) if judged else -1
         row[at + column.LOG_VERDICT] = seen.verdict if judged else GO_ON
-        row[at + column.LOG_MEAN] = said[seen.said + MEAN]
+        answer_of_cell(plan, desk, said, cell)
+        row[at + column.LOG_MEAN] = desk.answers[bounds]
+        row[at + column.LOG_PREDICTIVE] = desk.answers[bounds + 2]
         for bound in range(bounds):
-            row[at + column.LOG_TAILS + bound] = said[seen.said + TAILS + bound]
+            row[at + column.LOG_TAILS + bound] = desk.answers[bound]
 
 
 @kernel

@@ -49,6 +49,8 @@ def describe(rule: BasketRule) -> str:
 
 def subject(condition: BasketCondition) -> str:
     """Return what a condition looks at, as in `P(rate > null rate)`."""
+    if condition.predictive_probability_of is not None:
+        return "predictive probability of success"
     if condition.probability_that is None:
         return "the estimate" if condition.estimate_of else "responses"
     below = condition.below is not None
