@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from lmd_trialsim.basket_trials import basket_job, null_cells
+from lmd_trialsim.basket_trials import basket_job, null_cells, quadrature_error
 from lmd_trialsim.characteristics import QUANTILES, VERDICTS, Characteristic
 from lmd_trialsim.engine.cell_states import Judged, judge_states
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
@@ -165,7 +165,7 @@ def exact_baskets(scenario: Scenario, design: str, truth: str, threads: int) -> 
     found = [*_of_trial(walk, ends, null)]
     for number, name in enumerate(walk.setting.baskets):
         found += _of_basket(walk, null, number, name)
-    return tuple(found)
+    return (*found, *quadrature_error(walk.job.plan))
 
 
 def _one(name: str, value: float, cell: str | None = None) -> Characteristic:

@@ -11,6 +11,7 @@ from lmd_trialsim.cell_characteristics import CellFacts, of_cells
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.engine import cell_outcomes as column
 from lmd_trialsim.engine.backends import Job
+from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.cell_tally import CellTally
 from lmd_trialsim.lowering_baskets import VERDICTS, BasketSetting, lower_baskets
 
@@ -57,8 +58,10 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
     )
 
 
-def basket_characteristics(scenario: Scenario, design: str, truth: str, tally: CellTally) -> list[Characteristic]:
-    """Return the operating characteristics of a basket design under one truth."""
+def basket_characteristics(
+    scenario: Scenario, design: str, truth: str, tally: CellTally, plan: CellPlan
+) -> list[Characteristic]:
+    """Return the operating characteristics of a basket design, played by this plan under one truth."""
     setting = BasketSetting.of(scenario, design)
     facts = CellFacts(
         tuple(setting.baskets),
@@ -67,4 +70,10 @@ def basket_characteristics(scenario: Scenario, design: str, truth: str, tally: C
         setting.design.max_months is not None,
         any(place.spec.closes_if is not None for place in setting.places),
     )
-    return of_cells(tally, facts)
+    return [*of_cells(tally, facts), *quadrature_error(plan)]
+
+
+def quadrature_error(plan: CellPlan) -> list[Characteristic]:
+    """Return the largest difference of a posterior probability from a finer rule's, where there is quadrature."""
+    error = getattr(plan.model, "error", None)
+    return [] if error is None else [Characteristic("quadrature_error", None, error, 0.0, error, error)]

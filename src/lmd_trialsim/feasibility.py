@@ -11,7 +11,7 @@ from lmd_trialsim.designs.asking import Asker
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
-from lmd_trialsim.designs.hierarchical import Exnex, HierarchicalSpec
+from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, frame_of
 from lmd_trialsim.reading import At
@@ -57,7 +57,7 @@ def _of_baskets(scenario: Scenario, name: str) -> Iterator[At]:
     setting = BasketSetting.of(scenario, name)
     analysis, at = setting.design.analysis, ("designs", name)
     truth = next(iter(scenario.truths))
-    if isinstance(analysis, HierarchicalSpec | Exnex):
+    if isinstance(analysis, HierarchicalSpec | CalibratedHierarchicalSpec | Exnex):
         rows = sum(n + 1 for n in setting.occurring(truth))
         components = len(analysis.exchangeable) if isinstance(analysis, Exnex) else 1
         size = rows * NODES_OF_A_COMPONENT * components * len(setting.places)

@@ -140,10 +140,10 @@ def job_of(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
     )
 
 
-def characteristics_of(scenario: Scenario, design: str, truth: str, tally: Any) -> list[Characteristic]:
-    """Return the operating characteristics of one design under one truth."""
+def characteristics_of(scenario: Scenario, design: str, truth: str, tally: Any, plan: Any) -> list[Characteristic]:
+    """Return the operating characteristics of one design under one truth: what was added up of playing its plan."""
     if isinstance(scenario.designs[design], Basket):
-        return basket_characteristics(scenario, design, truth, tally)
+        return basket_characteristics(scenario, design, truth, tally, plan)
     return characteristics.of(tally, facts_of(scenario, design, truth))
 
 
@@ -171,8 +171,8 @@ def run(
     jobs = [job_of(scenario, design, truth, replicates) for design, truth in pairs]
     tallies = run_jobs(jobs, seed, threads or available_threads(), progress, chunk)
     rows = tuple(
-        Row(design, truth, tuple(characteristics_of(scenario, design, truth, tally)))
-        for (design, truth), tally in zip(pairs, tallies, strict=True)
+        Row(design, truth, tuple(characteristics_of(scenario, design, truth, tally, job.plan)))
+        for (design, truth), job, tally in zip(pairs, jobs, tallies, strict=True)
     )
     return Results(scenario.title, scenario.digest(), seed, replicates, "monte_carlo", rows)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.analyses.hierarchical import dot
+from lmd_trialsim.analyses.hierarchical import dot, row_of
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
 
@@ -33,16 +33,12 @@ class SeveralExchangeable(NamedTuple):
     own_mean: np.ndarray  # (tables, rows)
     own_square: np.ndarray
     own_tail: np.ndarray  # (tail tables, rows)
+    error: float  # largest difference of a component's posterior probability from a finer rule's, at sampled data
 
 
 def scratch_of(components: int, baskets: int, nodes: int) -> int:
     """Return how many numbers the model works on."""
     return nodes + components * baskets * nodes + (2 * components + 3) * (1 << baskets) + baskets
-
-
-@kernel
-def _row(model, desk, cell):
-    return model.row[desk.cells[0, cell].patients] + desk.cells[0, cell].responses
 
 
 @kernel
@@ -54,7 +50,7 @@ def _fill_product(model, desk, component, members):
         product[node] = model.prior[component, node]
     for cell in range(desk.cells.shape[1]):
         if members >> cell & 1 and desk.cells[0, cell].patients > 0:
-            likelihood = model.likelihood[component, model.kind_of[cell], _row(model, desk, cell)]
+            likelihood = model.likelihood[component, model.kind_of[cell], row_of(model, desk, cell)]
             for node in range(nodes):
                 product[node] *= likelihood[node]
     total = 0.0
@@ -107,7 +103,7 @@ def weigh_sets_of_baskets(model: SeveralExchangeable, desk):
         for cell in range(cells):
             if members >> cell & 1:
                 likelihood *= (
-                    model.weight[components] * model.own_likelihood[model.kind_of[cell], _row(model, desk, cell)]
+                    model.weight[components] * model.own_likelihood[model.kind_of[cell], row_of(model, desk, cell)]
                 )
         scratch[share + components * sets + members] = likelihood
     for component in range(components + 1):
@@ -166,7 +162,7 @@ def _over_nodes(model, desk, cell, tables, table):
     """Return the average of a table over all components' nodes, under the weights of the basket."""
     components, nodes = model.prior.shape
     cells = desk.cells.shape[1]
-    row = _row(model, desk, cell)
+    row = row_of(model, desk, cell)
     total = 0.0
     for component in range(components):
         at = nodes + (component * cells + cell) * nodes
@@ -178,7 +174,7 @@ def _over_nodes(model, desk, cell, tables, table):
 def tail_over_components(model: SeveralExchangeable, desk, cell, bound):
     """Average the tail over nodes, components and the basket's own prior."""
     table = model.tail_of[bound, cell]
-    alone = _own_weight(model, desk, cell) * model.own_tail[table, _row(model, desk, cell)]
+    alone = _own_weight(model, desk, cell) * model.own_tail[table, row_of(model, desk, cell)]
     total = _over_nodes(model, desk, cell, model.tail, table) + alone
     return min(max(total, 0.0), 1.0) if math.isfinite(total) else math.nan
 
@@ -186,7 +182,7 @@ def tail_over_components(model: SeveralExchangeable, desk, cell, bound):
 @posterior_moments.case
 def moments_over_components(model: SeveralExchangeable, desk, cell):
     """Average mean and mean square over nodes, components and the basket's own prior."""
-    kind, row = model.kind_of[cell], _row(model, desk, cell)
+    kind, row = model.kind_of[cell], row_of(model, desk, cell)
     own = _own_weight(model, desk, cell)
     mean = _over_nodes(model, desk, cell, model.mean, kind) + own * model.own_mean[kind, row]
     return mean, _over_nodes(model, desk, cell, model.square, kind) + own * model.own_square[kind, row]

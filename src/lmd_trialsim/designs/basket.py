@@ -9,13 +9,20 @@ from pydantic import Field, model_validator
 from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
 from lmd_trialsim.designs.cell_looks import BasketLooks
 from lmd_trialsim.designs.generic import DesignSpec, Patients
-from lmd_trialsim.designs.hierarchical import Exnex, HierarchicalSpec
+from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
 from lmd_trialsim.reading import At, Several
 
 BasketAnalysis = Annotated[
-    Independent | Pooled | HierarchicalSpec | Exnex | SourceExchangeability | PartitionAveraging | PowerPrior,
+    Independent
+    | Pooled
+    | HierarchicalSpec
+    | CalibratedHierarchicalSpec
+    | Exnex
+    | SourceExchangeability
+    | PartitionAveraging
+    | PowerPrior,
     Field(discriminator="kind"),
 ]
 

@@ -21,8 +21,8 @@ from lmd_trialsim.kernel.seams import await_cells, play_trial
 def predictive_of_cell(plan, desk, mean, square, cell):
     """Return the probability that the cell, once it is full, succeeds by itself.
 
-    Responses to come are beta-binomial, with the beta distribution of the posterior's mean and mean square: the posterior
-    itself where it is a beta distribution (Fujikawa et al. 2020, section 2.3).
+    Responses to come are beta-binomial, with the beta distribution of the posterior's mean and mean square: that is the
+    posterior itself where it is a beta distribution (Fujikawa et al. 2020, section 2.3).
     """
     seen = desk.cells[0, cell]
     left = plan.screening.most[cell] - seen.patients

@@ -8,7 +8,7 @@ from lmd_trialsim.characteristics import Characteristic
 
 MOST_OF_PROPORTIONS, MOST = 4, 6  # decimals
 ROUNDING = 1e-12  # a smaller proportion is none
-NOT_PROPORTIONS = ("expected_", "effective_", "mean_estimate", "bias", "root_mean_square_error")
+NOT_PROPORTIONS = ("quadrature_error", "expected_", "effective_", "mean_estimate", "bias", "root_mean_square_error")
 
 
 def is_proportion(name: str) -> bool:
