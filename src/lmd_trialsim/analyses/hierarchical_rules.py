@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh_tridiagonal
 from scipy.special import expit
 
 Array = NDArray[np.float64]
@@ -67,7 +66,8 @@ def gauss_rule(nodes: Array, masses: Array, order: int) -> Rule:
         norm = following
     if order == 1:
         return Rule(alpha[:1], np.ones(1))
-    values, vectors = eigh_tridiagonal(alpha[:order], np.sqrt(beta[1:order]))
+    side = np.sqrt(beta[1:order])
+    values, vectors = np.linalg.eigh(np.diag(alpha[:order]) + np.diag(side, 1) + np.diag(side, -1))
     return Rule(values, vectors[0] ** 2)
 
 
