@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmd_trialsim import evidence, simulation
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.effects import is_null
 from lmd_trialsim.scenario import Scenario
 
@@ -78,7 +79,12 @@ def test_every_scenario_compares_designs_under_several_truths(path):
 @scenarios
 def test_every_scenario_runs(path):
     scenario = loaded(path)
-    smallest = min(scenario.designs, key=lambda name: scenario.designs[name].general().max_patients)
+
+    def most_patients(name):
+        design = scenario.designs[name]
+        return design.max_patients if isinstance(design, Basket) else design.general().max_patients
+
+    smallest = min(scenario.designs, key=most_patients)
     results = simulation.run(scenario, replicates=200, designs=[smallest], truths=["null", "published"])
     null, published = results.rows
     success = [row.get("probability_of_success").estimate for row in (null, published)]

@@ -10,7 +10,6 @@ from lmd_trialsim import simulation
 from lmd_trialsim.characteristics import VERDICTS, Facts
 from lmd_trialsim.characteristics import of as characteristics_of
 from lmd_trialsim.engine.backends import play
-from lmd_trialsim.engine.tally import Tally
 from lmd_trialsim.reading.composing import compose
 from lmd_trialsim.scenario import Scenario
 
@@ -126,7 +125,7 @@ def test_every_characteristic_is_defined():
     defined = set(re.findall(r"^\| `([a-z0-9_]+)`", page, re.MULTILINE))
     scenario = Scenario.of(compose(BASE, "example"))
     job = simulation.job_of(scenario, "plain", "plain", 300)
-    tally = Tally.of(play(job, 1, 0, 300), 2, 30, job.effect)
+    tally = job.tally(play(job, 1, 0, 300))
     names = set()
     for null in (True, False, None):
         facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True)

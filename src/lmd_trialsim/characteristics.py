@@ -19,7 +19,7 @@ from lmd_trialsim.engine.tally import BINS_A_MONTH, Integers, Moments, Tally
 Z = 1.959963984540054
 VERDICTS = {1: "success", 2: "futility", 3: "harm"}
 QUANTILES = (0.1, 0.5, 0.9)
-NOT_PROPORTIONS = ("expected_", "mean_estimate", "bias", "root_mean_square_error")
+NOT_PROPORTIONS = ("quadrature_error", "expected_", "effective_", "mean_estimate", "bias", "root_mean_square_error")
 
 
 class Characteristic(NamedTuple):
@@ -68,13 +68,13 @@ def mean(name: str, moments: Moments, cell: str | None = None) -> Characteristic
     return Characteristic(name, cell, moments.mean, error, moments.mean - Z * error, moments.mean + Z * error)
 
 
-def root_mean_square(name: str, moments: Moments) -> Characteristic:
+def root_mean_square(name: str, moments: Moments, cell: str | None = None) -> Characteristic:
     """Return the root mean square with its delta-method error."""
     if moments.count == 0:
-        return Characteristic(name, None, math.nan, math.nan, math.nan, math.nan)
+        return Characteristic(name, cell, math.nan, math.nan, math.nan, math.nan)
     root = math.sqrt(moments.mean_square)
     error = math.sqrt(moments.variance_of_squares / moments.count) / (2.0 * root) if root > 0.0 else 0.0
-    return Characteristic(name, None, root, error, root - Z * error, root + Z * error)
+    return Characteristic(name, cell, root, error, root - Z * error, root + Z * error)
 
 
 def quantile(name: str, histogram: Integers, p: float, bins_a_unit: int) -> Characteristic:
@@ -135,7 +135,7 @@ def _verdicts(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
 
 
 def _sizes(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
-    yield mean("expected_patients", _of_histogram(tally.patients))
+    yield mean("expected_patients", of_histogram(tally.patients))
     for p in QUANTILES:
         yield quantile(f"patients_quantile_{round(100 * p)}", tally.patients, p, 1)
     for arm, moments in zip(facts.arms, tally.arms, strict=True):
@@ -148,7 +148,8 @@ def _sizes(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
         yield quantile(f"months_quantile_{round(100 * p)}", tally.months, p, BINS_A_MONTH)
 
 
-def _of_histogram(histogram: Integers) -> Moments:
+def of_histogram(histogram: Integers) -> Moments:
+    """Return the sums of the whole numbers that a histogram counts."""
     numbers = np.arange(len(histogram), dtype=object)
     counts = histogram.astype(object)
     unit = 2**30

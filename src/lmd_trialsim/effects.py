@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import SingleArm, TwoArm
 from lmd_trialsim.lowering import Setting
+from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
 from lmd_trialsim.patients.course import Curve
 from lmd_trialsim.scenario import Scenario
 
@@ -101,7 +103,13 @@ def _log_hazard_ratio(curves: list[list[Curve]]) -> float:
 
 
 def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
-    """Return whether success under this truth is a type I error; None where the design does not say its null."""
+    """Return whether success under this truth is a type I error; None where the design does not say its null.
+
+    Of a basket design: in every basket.
+    """
+    if isinstance(scenario.designs[design], Basket):
+        cells = null_cells(BasketSetting.of(scenario, design), truth)
+        return None if cells is None else all(cells)
     setting = Setting.of(scenario, design)
     world = scenario.truths[truth]
     endpoint: Any = scenario.endpoints[setting.design.endpoint]

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.analyses.binary_tables import nodes_needed
 from lmd_trialsim.designs.asking import Asker
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
+from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.lowering import Setting
+from lmd_trialsim.lowering_baskets import BasketSetting, frame_of
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -24,18 +27,53 @@ MOST_ROWS = 2_000_000
 MOST_ENTRIES = 20_000_000
 """Rows times quadrature nodes of the table of a contrast."""
 
+MOST_TABULATED = 120_000_000
+"""Rows times nodes times baskets of a hierarchical model: about a gigabyte if no two baskets are alike."""
+
+NODES_OF_A_COMPONENT = 2_000  # or so
+
+MOST_OF_SEVERAL = 10
+"""Baskets under several exchangeable components."""
+
 MOST_FUTURES = 2_000_000_000
 """Pairs of data and futures that a table of predictive probabilities sums over: half a minute."""
 
 
 def obstacles(scenario: Scenario) -> Iterator[At]:
     """Yield what cannot be computed; of a scenario that has no other mistakes."""
-    for name in scenario.designs:
+    for name, design in scenario.designs.items():
+        if isinstance(design, Basket):
+            yield from _of_baskets(scenario, name)
+            continue
         setting = Setting.of(scenario, name)
         place = ("designs", name)
         if scenario.endpoints[setting.design.endpoint].kind != "time_to_event":
             yield from _of_tables(scenario, place, setting)
         yield from _of_boundaries(scenario, place, setting)
+
+
+def _of_baskets(scenario: Scenario, name: str) -> Iterator[At]:
+    """Yield what keeps the model of a basket design from being built."""
+    setting = BasketSetting.of(scenario, name)
+    analysis, at = setting.design.analysis, ("designs", name)
+    truth = next(iter(scenario.truths))
+    if isinstance(analysis, HierarchicalSpec | CalibratedHierarchicalSpec | Exnex):
+        rows = sum(n + 1 for n in setting.occurring(truth))
+        components = len(analysis.exchangeable) if isinstance(analysis, Exnex) else 1
+        size = rows * NODES_OF_A_COMPONENT * components * len(setting.places)
+        if size > MOST_TABULATED:
+            text = "the tables of the baskets' posteriors would be too large (rows, nodes and baskets)"
+            way_out = "Plan fewer patients, or let looks come at known numbers: in_each, accrual_at_looks: pauses."
+            yield At((*at, "max_patients"), text, got=f"{size:,}", allowed=f"up to {MOST_TABULATED:,}", way_out=way_out)
+        elif components > 1 and len(setting.places) > MOST_OF_SEVERAL:
+            text = f"several exchangeable components are summed over all sets of baskets, of {MOST_OF_SEVERAL} at most"
+            yield At((*at, "analysis", "exchangeable"), text, got=f"{len(setting.places)} baskets", key=True)
+        return
+    try:
+        analysis.model(frame_of(setting, truth))
+    except At as found:
+        yield At((*at, "analysis", *found.loc), found.message, got=found.got, allowed=found.allowed,
+                 way_out=found.way_out, key=found.key)  # fmt: skip
 
 
 def _of_boundaries(scenario: Scenario, at: Place, setting: Setting) -> Iterator[At]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from lmd_trialsim.checks import arms_of
 from lmd_trialsim.designs.allocation import AllToOne
 from lmd_trialsim.designs.asking import Asker
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.engine.plan import Limits, TrialPlan
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.enrolment import Enrolment
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.patients.binary import LOSS, Binary, LossyBinary
-from lmd_trialsim.patients.course import Curve, curve_in, hazards_of, rate_in
+from lmd_trialsim.patients.course import OF_RATES, Curve, course_in, curve_in, hazards_of, rate_in
 from lmd_trialsim.patients.strata import OneStratum, Strata
 from lmd_trialsim.patients.time_to_event import TimeToEvent, nobody
 
@@ -35,14 +37,15 @@ class Setting(NamedTuple):
     @classmethod
     def of(cls, scenario: Scenario, design: str) -> Setting:
         """Return the setting of the design of this name."""
-        general = scenario.designs[design].general()
+        spec = scenario.designs[design]
+        assert not isinstance(spec, Basket)
+        general = spec.general()
         return cls(scenario, general, arms_of(scenario, general), scenario.population.stratum_names())
 
     @property
     def shares(self) -> list[float]:
         """The shares of the strata."""
-        given = [share.value for share in self.scenario.population.strata.values()] or [1.0]
-        return [share / sum(given) for share in given]
+        return shares_of(self.scenario)
 
     @property
     def max_patients(self) -> int:
@@ -64,30 +67,35 @@ class Setting(NamedTuple):
 
     def rates(self, truth: Truth) -> list[list[float]]:
         """Return the probability of a binary endpoint's outcome by arm and stratum."""
-        endpoint = self.scenario.endpoints[self.design.endpoint]
-        courses = truth.courses[self.design.endpoint]
-        control = self.scenario.control
-
-        def rate(arm: str, stratum: str) -> float:
-            from lmd_trialsim.patients.course import OF_RATES, course_in
-
-            course = course_in(courses, arm, stratum)
-            if endpoint.kind == "survival_at_month" and all(getattr(course, way) is None for way in OF_RATES):
-                return curve_in(courses, arm, stratum, control).survival(endpoint.month)
-            return rate_in(courses, arm, stratum, control)
-
-        return [[rate(arm, stratum) for stratum in self.strata] for arm in self.arms]
+        return rates_of(self.scenario, truth, self.design.endpoint, self.arms, self.strata)
 
     def lossless(self, truth: Truth) -> bool:
         """Whether every patient comes to the assessment."""
-        endpoint = self.scenario.endpoints[self.design.endpoint]
-        if endpoint.kind == "time_to_event":
-            return False
-        dies = bool(truth.death) and endpoint.kind == "binary"
-        return not (self.delay > 0.0 and (dies or truth.drop_out is not None))
+        return lossless(self.scenario, truth, self.design.endpoint)
 
 
-def _drop_out(setting: Setting, truth: Truth) -> list[list[Curve]]:
+def shares_of(scenario: Scenario) -> list[float]:
+    """Return the shares of the strata."""
+    given = [share.value for share in scenario.population.strata.values()] or [1.0]
+    return [share / sum(given) for share in given]
+
+
+def rates_of(
+    scenario: Scenario, truth: Truth, endpoint: str, arms: Sequence[str], strata: Sequence[str]
+) -> list[list[float]]:
+    """Return the probability of a binary endpoint's outcome by arm and stratum."""
+    spec, courses, control = scenario.endpoints[endpoint], truth.courses[endpoint], scenario.control
+
+    def rate(arm: str, stratum: str) -> float:
+        course = course_in(courses, arm, stratum)
+        if spec.kind == "survival_at_month" and all(getattr(course, way) is None for way in OF_RATES):
+            return curve_in(courses, arm, stratum, control).survival(spec.month)
+        return rate_in(courses, arm, stratum, control)
+
+    return [[rate(arm, stratum) for stratum in strata] for arm in arms]
+
+
+def _drop_out(truth: Truth, arms: int, strata: int) -> list[list[Curve]]:
     given = truth.drop_out
     assert given is not None
     if given.per_month is not None:
@@ -96,31 +104,42 @@ def _drop_out(setting: Setting, truth: Truth) -> list[list[Curve]]:
         assert given.proportion is not None
         assert given.by_month is not None
         hazard = -math.log1p(-given.proportion.value) / given.by_month.value
-    return [[Curve(1.0, 0.0, (0.0,), (hazard,))] * len(setting.strata)] * len(setting.arms)
+    return [[Curve(1.0, 0.0, (0.0,), (hazard,))] * strata] * arms
 
 
-def _endpoint(setting: Setting, truth: Truth) -> Any:
-    endpoint = setting.scenario.endpoints[setting.design.endpoint]
-    shape = len(setting.arms), len(setting.strata)
-    drops_out = hazards_of(_drop_out(setting, truth)) if truth.drop_out is not None else nobody(*shape)
+def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Any:
+    """Return what happens to patients of these arms and strata, as kernels read it."""
+    endpoint: Any = scenario.endpoints[name]
+    shape, control = (len(arms), len(strata)), scenario.control
+
+    def curves(courses: Any) -> list[list[Curve]]:
+        return [[curve_in(courses, arm, stratum, control) for stratum in strata] for arm in arms]
+
+    drops_out = hazards_of(_drop_out(truth, *shape)) if truth.drop_out is not None else nobody(*shape)
     if endpoint.kind == "time_to_event":
         followed = endpoint.followed_for_months or math.inf
-        return TimeToEvent(hazards_of(setting.curves(truth)), drops_out, int(truth.drop_out is not None), followed)
-    rates = np.array(setting.rates(truth))
+        return TimeToEvent(
+            hazards_of(curves(truth.courses[name])), drops_out, int(truth.drop_out is not None), followed
+        )
+    rates = np.array(rates_of(scenario, truth, name, arms, strata))
     purpose = random.RESPONSE if endpoint.kind == "binary" else random.EVENT
-    if setting.lossless(truth):
-        return Binary(rates, purpose, setting.delay)
+    if lossless(scenario, truth, name):
+        return Binary(rates, purpose, endpoint.assessed_after_months)
     dies, if_dead = nobody(*shape), LOSS["failure"]
     if endpoint.kind == "binary":
         if_dead = LOSS[endpoint.death_before_assessment]
-        if truth.death:
-            control = setting.scenario.control
-            dies = hazards_of(
-                [[curve_in(truth.death, arm, stratum, control) for stratum in setting.strata] for arm in setting.arms]
-            )
-    return LossyBinary(
-        rates, purpose, setting.delay, dies, drops_out, if_dead, LOSS[endpoint.drop_out_before_assessment]
-    )
+        dies = hazards_of(curves(truth.death)) if truth.death else dies
+    if_out = LOSS[endpoint.drop_out_before_assessment]
+    return LossyBinary(rates, purpose, endpoint.assessed_after_months, dies, drops_out, if_dead, if_out)
+
+
+def lossless(scenario: Scenario, truth: Truth, name: str) -> bool:
+    """Whether every patient comes to the assessment of the endpoint."""
+    endpoint: Any = scenario.endpoints[name]
+    if endpoint.kind == "time_to_event":
+        return False
+    dies = bool(truth.death) and endpoint.kind == "binary"
+    return not (endpoint.assessed_after_months > 0.0 and (dies or truth.drop_out is not None))
 
 
 def _asked(setting: Setting, design_name: str, truth: Truth) -> tuple[Any, Any, Any]:
@@ -150,7 +169,7 @@ def lower(scenario: Scenario, design_name: str, truth_name: str) -> TrialPlan:
         scenario.population.accrual.plan(),
         Strata(upto) if len(setting.strata) > 1 else OneStratum(1),
         allocation,
-        _endpoint(setting, truth),
+        endpoint_of(scenario, truth, design.endpoint, setting.arms, setting.strata),
         int(design.accrual_at_looks == "pauses"),
     )
     limits = Limits(design.looks.count, setting.max_patients, design.max_months or math.inf, design.months_to_decide)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.designs.rules import Rule
+from lmd_trialsim.effects import true_effect
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import Job, play, play_logged
 from lmd_trialsim.engine.outcomes import Outcomes
@@ -133,7 +134,7 @@ def replay(scenario: Scenario, design: str, truth: str, seed: int, replicate: in
         truth,
         seed,
         replicate,
-        job.effect,
+        true_effect(scenario, design, truth),
         outcomes,
         tuple(people[: max(int(outcomes.integers[0, column.PATIENTS]), *(look.enrolled for look in looks[:end]))]),
         tuple(looks[:end]),

@@ -21,13 +21,15 @@ from pydantic import (
 )
 
 from lmd_trialsim.designs import Design
+from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Probability, Sourced, Spec
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.course import Course
 from lmd_trialsim.patients.endpoints import Endpoint
 from lmd_trialsim.reading import At, Document, ScenarioError, Several, complaints_of, read_yaml, validate
-from lmd_trialsim.reading.mistakes import quoted
+from lmd_trialsim.reading.mistakes import Mistake, quoted
 
 NAME = "[A-Za-z][A-Za-z0-9_.-]*"
 
@@ -123,6 +125,35 @@ class RunSpec(Spec):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(20_260_101, description="the seed of all random numbers")
 
 
+def _validated(model: type[Scenario], document: Document) -> tuple[Scenario | None, list[Mistake]]:
+    """Return the scenario and no mistakes, or all mistakes.
+
+    What does not fit together is looked for in a scenario whose parts are in order: truths and designs with mistakes of
+    their own are left out of a second look at the rest.
+    """
+    try:
+        return validate(model, document), []
+    except ScenarioError as error:
+        mistakes = list(error.mistakes)
+    data = dict(document.data)
+    for section in ("truths", "designs"):
+        given = data.get(section)
+        if isinstance(given, dict):
+            data[section] = {name: item for name, item in given.items() if not _is_blamed(mistakes, section, name)}
+    left = all(data.get(section) for section in ("truths", "designs"))
+    if left and data != document.data:
+        try:
+            validate(model, document.derived(data, {}))
+        except ScenarioError as error:
+            mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
+    return None, mistakes
+
+
+def _is_blamed(mistakes: list[Mistake], section: str, name: str) -> bool:
+    path = f"{section}.{name}"
+    return any(mistake.what.startswith((f"{path}.", f"{path}:", f"{path} ")) for mistake in mistakes)
+
+
 class Scenario(Spec):
     """One population, several truths, several designs."""
 
@@ -185,12 +216,10 @@ class Scenario(Spec):
         told = complaints_of(filled, wrong).mistakes
         if told and not (filled.data.get("truths", True) and filled.data.get("designs", True)):
             raise ScenarioError(told)  # nothing is left to check
-        try:
-            scenario = validate(cls, filled)
-        except ScenarioError as error:
-            raise ScenarioError([*told, *once(error.mistakes)]) from None
-        if told:
-            raise ScenarioError(told)
+        scenario, found = _validated(cls, filled)
+        if told or found:
+            raise ScenarioError([*told, *once(found)])
+        assert scenario is not None
         return scenario
 
     @property
@@ -203,8 +232,12 @@ class Scenario(Spec):
         content = self.model_dump(mode="json", by_alias=True, exclude={"run", "title", "question"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def plan(self, design: str, truth: str) -> TrialPlan:
+    def plan(self, design: str, truth: str) -> TrialPlan | CellPlan:
         """Return the numbers that kernels read for one design under one truth."""
+        if isinstance(self.designs[design], Basket):
+            from lmd_trialsim.lowering_baskets import lower_baskets
+
+            return lower_baskets(self, design, truth)[0]
         from lmd_trialsim.lowering import lower
 
         return lower(self, design, truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -9,11 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim import __version__, characteristics
+from lmd_trialsim.basket_trials import basket_characteristics, basket_job
 from lmd_trialsim.characteristics import Characteristic, Facts
 from lmd_trialsim.designs.asking import VERDICTS
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.effects import is_null, true_effect
-from lmd_trialsim.engine.backends import Job, run_jobs
-from lmd_trialsim.lowering import Setting
+from lmd_trialsim.engine import outcomes as column
+from lmd_trialsim.engine.backends import Job, Room, run_jobs
+from lmd_trialsim.engine.tally import Tally
+from lmd_trialsim.lowering import Setting, lower
 from lmd_trialsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -114,9 +119,32 @@ def facts_of(scenario: Scenario, design: str, truth: str) -> Facts:
 
 def job_of(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
     """Return the job of playing one design under one truth."""
+    if isinstance(scenario.designs[design], Basket):
+        return basket_job(scenario, design, truth, replicates)
     setting = Setting.of(scenario, design)
-    effect = true_effect(scenario, design, truth)
-    return Job(scenario.plan(design, truth), len(setting.arms), len(setting.strata), effect, replicates)
+    plan = lower(scenario, design, truth)
+    questions = plan.rules.needed.shape[0]
+    tally = functools.partial(
+        Tally.of,
+        looks=plan.limits.looks,
+        most_patients=plan.limits.max_patients,
+        effect=true_effect(scenario, design, truth),
+    )
+    return Job(
+        plan,
+        Room(plan.limits.max_patients, len(setting.arms), len(setting.strata), questions + 8),
+        (column.ARMS + len(setting.arms), column.NUMBERS),
+        (2 * plan.limits.looks + 2, column.LOOK_ANSWERS + questions),
+        tally,
+        replicates,
+    )
+
+
+def characteristics_of(scenario: Scenario, design: str, truth: str, tally: Any, plan: Any) -> list[Characteristic]:
+    """Return the operating characteristics of one design under one truth: what was added up of playing its plan."""
+    if isinstance(scenario.designs[design], Basket):
+        return basket_characteristics(scenario, design, truth, tally, plan)
+    return characteristics.of(tally, facts_of(scenario, design, truth))
 
 
 def run(
@@ -143,8 +171,8 @@ def run(
     jobs = [job_of(scenario, design, truth, replicates) for design, truth in pairs]
     tallies = run_jobs(jobs, seed, threads or available_threads(), progress, chunk)
     rows = tuple(
-        Row(design, truth, tuple(characteristics.of(tally, facts_of(scenario, design, truth))))
-        for (design, truth), tally in zip(pairs, tallies, strict=True)
+        Row(design, truth, tuple(characteristics_of(scenario, design, truth, tally, job.plan)))
+        for (design, truth), job, tally in zip(pairs, jobs, tallies, strict=True)
     )
     return Results(scenario.title, scenario.digest(), seed, replicates, "monte_carlo", rows)
 

@@ -140,3 +140,17 @@ def test_the_command_line_says_it_in_lines_and_status_2(
     assert not printed.out
     assert all(LINE.match(line) for line in printed.err.splitlines())
     assert "Traceback" not in printed.err
+
+
+def test_a_mistake_in_one_design_hides_none_in_another(tmp_path: Path) -> None:
+    """Mistakes of spelling and of sense are told at once, though sense is judged of what is spelt well."""
+    senseless = "{like: frequentist, allocation: {ratio: {ifrt: 1, pcsi: 2}, block: 5}}"
+    sound = "like: frequentist"
+    text = TIMES.replace("run: {", f"  other:\n    {sound}\n    blok: 6\n  senseless: {senseless}\nrun: {{", 1)
+    path = tmp_path / "trial.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.load(path)
+    told = "\n".join(map(str, caught.value.mistakes))
+    assert "blok" in told
+    assert "must be a multiple of 3" in told

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.analyses import complaints_of_analysis
 from lmd_trialsim.checks.arms import arms_of, complaints_of_arms
+from lmd_trialsim.checks.baskets import arm_of, complaints_of_baskets
 from lmd_trialsim.checks.looks import complaints_of_looks
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import complaints_of_rules
-from lmd_trialsim.designs.generic import General, SingleArm
+from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.generic import DesignSpec, General, SingleArm
 from lmd_trialsim.reading import At
 from lmd_trialsim.reading.mistakes import listing
 
@@ -30,10 +32,14 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
             allowed = "binary, survival_at_month"
             yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
             return
-        if getattr(endpoint, "better", "higher") == "lower":
+        if getattr(endpoint, "better", "higher") == "lower" and not isinstance(design, Basket):
             text = "this design takes responses for good, and of this endpoint the lower rate is better"
             yield At((*at, "endpoint"), text, way_out="Use kind: single_arm.")
             return
+    if isinstance(design, Basket):
+        yield from complaints_of_baskets(scenario, at, design)
+        yield from _of_conduct(scenario, at, design, times)
+        return
     general = design.general()
     yield from complaints_of_arms(scenario, at, general)
     if isinstance(design, General):
@@ -43,7 +49,7 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
     yield from _of_conduct(scenario, at, general, times)
 
 
-def _of_conduct(scenario: Scenario, at: Place, design: General, times: bool) -> Iterator[At]:
+def _of_conduct(scenario: Scenario, at: Place, design: DesignSpec, times: bool) -> Iterator[At]:
     if design.accrual_at_looks == "pauses" and times:
         yield At((*at, "accrual_at_looks"), "accrual pauses for binary endpoints only. Say continues.")
     if scenario.population.accrual.dries_up and design.max_months is None:
@@ -57,7 +63,7 @@ def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
     """Yield the endpoints and arms that designs need and truths lack."""
     needed: dict[str, dict[str, list[str]]] = {}
     for name, design in scenario.designs.items():
-        for arm in arms_of(scenario, design.general()):
+        for arm in [arm_of(scenario, design)] if isinstance(design, Basket) else arms_of(scenario, design.general()):
             if arm in scenario.arms and design.endpoint in scenario.endpoints:
                 needed.setdefault(design.endpoint, {}).setdefault(arm, []).append(name)
     for name, truth in scenario.truths.items():

@@ -130,6 +130,7 @@ def enumerated(
     """Return the exact results, None where there are none, and (design, truth, why not) of the others."""
     from dataclasses import replace
 
+    from lmd_trialsim.basket_exact import TooManyStatesError
     from lmd_trialsim.reference.exact import exact, why_not
 
     found: Results | None = None
@@ -146,6 +147,9 @@ def enumerated(
             continue
         try:
             results = exact(scenario, [design], possible)
+        except TooManyStatesError as error:
+            not_exact += [(design, truth, f"{error}.".capitalize()) for truth in possible]
+            continue
         except (ValueError, MemoryError) as error:
             raise Refusal(culprit(scenario, [(design, truth) for truth in possible], error)) from error
         found = results if found is None else replace(found, rows=(*found.rows, *results.rows))

@@ -45,7 +45,8 @@ def command(
 
     Play one trial of a run again, the very same one, and print its patients, what each look knew, each rule's answer
     against its threshold, and the ending. A false-positive is a success under a null truth; a near-miss falls short of
-    efficacy by 0.01 of a probability, 0.1 of z, or one response. Status 1 if no such trial is found.
+    efficacy by 0.01 of a probability, 0.1 of z, or one response; in a basket trial, of some basket. Status 1 if no such
+    trial is found.
     """
     path, scenario = opened(file)
     del path
@@ -80,17 +81,28 @@ def _context() -> click.Context:
 
 
 def _null_truth(scenario: Scenario, design: str, truths: list[str]) -> str:
-    """Return the first of the truths under which success is a type I error."""
+    """Return the first of the truths under which success, of a basket at least, is a type I error."""
+    from lmd_trialsim.designs.basket import Basket
     from lmd_trialsim.effects import is_null
+    from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
 
     for truth in truths:
-        if is_null(scenario, design, truth):
+        if isinstance(scenario.designs[design], Basket):
+            if any(null_cells(BasketSetting.of(scenario, design), truth) or ()):
+                return truth
+        elif is_null(scenario, design, truth):
             return truth
     raise Refusal(f"None of {', '.join(truths)} is a null truth of {design}: there can be no false positive.")
 
 
 def _found(scenario: Scenario, design: str, truth: str, seed: int, *, kind: str, among: range) -> int | None:
     """Return the first trial of the kind, if there is one."""
+    from lmd_trialsim.designs.basket import Basket
+
+    if isinstance(scenario.designs[design], Basket):
+        from lmd_trialsim.basket_replay import find_baskets
+
+        return find_baskets(scenario, design, truth, seed, kind, among)
     from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
     from lmd_trialsim.lowering import Setting
     from lmd_trialsim.replay import find_near_miss, find_verdict
@@ -103,8 +115,17 @@ def _found(scenario: Scenario, design: str, truth: str, seed: int, *, kind: str,
 
 
 def _print(scenario: Scenario, design: str, truth: str, seed: int, replicate: int) -> None:
+    from lmd_trialsim.designs.basket import Basket
+    from lmd_trialsim.report import page
+
+    if isinstance(scenario.designs[design], Basket):
+        from lmd_trialsim.basket_replay import replay_baskets
+        from lmd_trialsim.report import basket_trial
+
+        page.show(*basket_trial.parts(replay_baskets(scenario, design, truth, seed, replicate), design))
+        return
     from lmd_trialsim.effects import scale_of
     from lmd_trialsim.replay import replay
-    from lmd_trialsim.report import page, trial
+    from lmd_trialsim.report import trial
 
     page.show(*trial.parts(replay(scenario, design, truth, seed, replicate), design, scale_of(scenario, design)))

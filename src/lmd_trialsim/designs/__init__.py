@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import SingleArm, TwoArm
 from lmd_trialsim.designs.named import Bop2, LeeLiu, SimonTwoStage, SingleStage, ThallSimon
 
 Design = Annotated[
-    SingleArm | TwoArm | SimonTwoStage | SingleStage | ThallSimon | LeeLiu | Bop2, Field(discriminator="kind")
+    SingleArm | TwoArm | SimonTwoStage | SingleStage | ThallSimon | LeeLiu | Bop2 | Basket, Field(discriminator="kind")
 ]

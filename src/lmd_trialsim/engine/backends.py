@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.engine.chunk import play_chunk
 from lmd_trialsim.engine.compiling import compile_all
-from lmd_trialsim.engine.outcomes import LOOK_ANSWERS, NO_LOG, Outcomes, empty_outcomes
-from lmd_trialsim.engine.plan import TrialPlan
-from lmd_trialsim.engine.tally import Tally
-from lmd_trialsim.engine.trial import play_chunk
+from lmd_trialsim.engine.outcomes import NO_LOG, Outcomes, empty_outcomes
 from lmd_trialsim.kernel.desk import Desk, new_desk
 
 LEAST_IN_A_CHUNK, MOST_IN_A_CHUNK = 64, 16_384
@@ -26,35 +24,56 @@ def chunk_size(replicates: int) -> int:
     return max(LEAST_IN_A_CHUNK, min(MOST_IN_A_CHUNK, replicates // 64))
 
 
-class Job(NamedTuple):
-    """One design under one truth."""
+class Room(NamedTuple):
+    """What the desk of a trial must hold."""
 
-    plan: TrialPlan
+    patients: int
     arms: int
     strata: int
-    effect: float  # the true effect, NaN where there is not one
+    answers: int
+    scratch: int = 1
+    memory: tuple[int, int] = (1, 1)  # entries that a model's answers are remembered in, numbers of an entry
+
+    def desk(self) -> Desk:
+        """Return a clean desk."""
+        return new_desk(*self)
+
+
+class Job(NamedTuple):
+    """One design under one truth: what is played, and how it is added up."""
+
+    plan: Any
+    room: Room
+    columns: tuple[int, int]  # of integers and of numbers that are kept of a trial
+    log: tuple[int, int]  # rows and columns that hold all looks of a trial
+    tally: Callable[[Outcomes], Any]  # what is added: has replicates and +
     replicates: int
 
 
-def desk_for(plan: TrialPlan, arms: int, strata: int) -> Desk:
-    """Return a desk with room for the plan's trials."""
-    return new_desk(plan.limits.max_patients, arms, strata, plan.rules.needed.shape[0] + 8)
-
-
-def play(job: Job, seed: int, start: int, stop: int) -> Outcomes:
-    """Return the outcomes of replicates [start, stop)."""
-    outcomes = empty_outcomes(stop - start, job.arms)
-    desk = desk_for(job.plan, job.arms, job.strata)
-    play_chunk(job.plan, desk, seed, start, stop, *outcomes, NO_LOG)
+def play(job: Job, seed: int, start: int, stop: int, desk: Desk | None = None) -> Outcomes:
+    """Return the outcomes of replicates [start, stop), played on a clean desk if none of this job is handed over."""
+    outcomes = empty_outcomes(stop - start, *job.columns)
+    play_chunk(job.plan, desk or job.room.desk(), seed, start, stop, *outcomes, NO_LOG)
     return outcomes
+
+
+class _OwnDesk(threading.local):
+    """The desk of the job that a thread is at: what it remembers serves the next chunk too."""
+
+    number = -1
+    desk: Desk | None = None
+
+    def of(self, number: int, job: Job) -> Desk:
+        if self.desk is None or self.number != number:
+            self.number, self.desk = number, job.room.desk()
+        return self.desk
 
 
 def play_logged(job: Job, seed: int, replicate: int) -> tuple[Outcomes, NDArray[np.float64], Desk]:
     """Return the outcome of one replicate, the log of its looks (engine.outcomes), and the desk after it."""
-    outcomes = empty_outcomes(1, job.arms)
-    desk = desk_for(job.plan, job.arms, job.strata)
-    questions = job.plan.rules.needed.shape[0]
-    log = np.full((2 * job.plan.limits.looks + 2, LOOK_ANSWERS + questions), np.nan)
+    outcomes = empty_outcomes(1, *job.columns)
+    desk = job.room.desk()
+    log = np.full(job.log, np.nan)
     desk.answers[:] = np.nan
     play_chunk(job.plan, desk, seed, replicate, replicate + 1, *outcomes, log)
     return outcomes, log[~np.isnan(log[:, 0])], desk
@@ -73,26 +92,26 @@ def run_jobs(
     threads: int,
     progress: Callable[[int], None] = lambda _: None,
     chunk: int | None = None,
-) -> list[Tally]:
+) -> list[Any]:
     """Play all jobs and return the tally of each.
 
     seed: of all random numbers. threads: how many play at once. progress: told the replicates that have been played.
     chunk: replicates in a chunk, where it is to be another number than `chunk_size`; no sum depends on it.
     """
     compile_all([job.plan for job in jobs], threads)
-    totals: list[Tally | None] = [None] * len(jobs)
+    totals: list[Any] = [None] * len(jobs)
     stop = threading.Event()
+    own = _OwnDesk()
 
-    def one(number: int, start: int, end: int) -> tuple[int, Tally]:
+    def one(number: int, start: int, end: int) -> tuple[int, Any]:
         job = jobs[number]
-        limits = job.plan.limits
         if stop.is_set():
             raise KeyboardInterrupt
-        return number, Tally.of(play(job, seed, start, end), limits.looks, limits.max_patients, job.effect)
+        return number, job.tally(play(job, seed, start, end, own.of(number, job)))
 
     with ThreadPoolExecutor(threads) as pool:
         chunks = _chunks(jobs, chunk)
-        waiting: set[Future[tuple[int, Tally]]] = set()
+        waiting: set[Future[tuple[int, Any]]] = set()
         try:
             while True:
                 # A few chunks ahead and no more: memory stays flat however many replicates there are.

@@ -17,9 +17,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from lmd_trialsim.engine.chunk import play_chunk
 from lmd_trialsim.engine.outcomes import NO_LOG, empty_outcomes
-from lmd_trialsim.engine.plan import TrialPlan
-from lmd_trialsim.engine.trial import play_chunk
 from lmd_trialsim.kernel.desk import new_desk
 from lmd_trialsim.kernel.jit import CACHE_FOLDER, canonical
 
@@ -33,8 +32,8 @@ def _skeleton(plan: Any) -> Any:
     return np.zeros((1,) * plan.ndim, plan.dtype) if isinstance(plan, np.ndarray) else plan
 
 
-def _types(plan: TrialPlan) -> tuple[Any, ...]:
-    arguments = (plan, new_desk(1, 1, 1, 1), 0, 0, 1, *empty_outcomes(1, 1), NO_LOG)
+def _types(plan: Any) -> tuple[Any, ...]:
+    arguments = (plan, new_desk(1, 1, 1, 1), 0, 0, 1, *empty_outcomes(1, 1, 1), NO_LOG)
     return tuple(numba.typeof(argument) for argument in arguments)
 
 
@@ -53,7 +52,7 @@ def _compile(types: tuple[Any, ...]) -> None:
         marker.touch()
 
 
-def compile_all(plans: Sequence[TrialPlan], processes: int) -> None:
+def compile_all(plans: Sequence[Any], processes: int) -> None:
     """Compile the kernels of all plans, missing ones in up to `processes` processes at a time."""
     distinct = {_types(plan): plan for plan in plans}
     missing = [types for types in distinct if (marker := _marker(types)) is not None and not marker.exists()]
@@ -72,7 +71,7 @@ def compile_all(plans: Sequence[TrialPlan], processes: int) -> None:
         _compile(types)
 
 
-def _start(skeletons: list[TrialPlan]) -> subprocess.Popen[bytes] | None:
+def _start(skeletons: list[Any]) -> subprocess.Popen[bytes] | None:
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", "from lmd_trialsim.engine.compiling import compile_from_stdin as c; c()"],

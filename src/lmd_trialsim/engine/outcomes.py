@@ -35,10 +35,10 @@ NO_LOG = np.zeros((0, LOOK_ANSWERS))
 class Outcomes(NamedTuple):
     """Rows of a chunk."""
 
-    integers: np.ndarray  # (replicates, ARMS + arms)
-    numbers: np.ndarray  # (replicates, NUMBERS)
+    integers: np.ndarray  # (replicates, columns)
+    numbers: np.ndarray  # (replicates, columns)
 
 
-def empty_outcomes(replicates: int, arms: int) -> Outcomes:
-    """Return room for so many replicates."""
-    return Outcomes(np.zeros((replicates, ARMS + arms), np.int64), np.zeros((replicates, NUMBERS), np.float64))
+def empty_outcomes(replicates: int, integers: int, numbers: int) -> Outcomes:
+    """Return room for so many replicates, with so many columns of either kind."""
+    return Outcomes(np.zeros((replicates, integers), np.int64), np.zeros((replicates, numbers), np.float64))

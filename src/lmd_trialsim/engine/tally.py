@@ -129,9 +129,7 @@ class Tally:
             success_ignoring=int(integers[:, column.SUCCESS_IGNORING].sum()),
             accrual_closed=np.array([(integers[:, column.ACCRUAL_CLOSED] == v).sum() for v in (4, 5)]),
             patients=np.bincount(integers[:, column.PATIENTS], minlength=most_patients + 1),
-            months=np.bincount(
-                np.minimum(months * BINS_A_MONTH, MONTH_BINS - 1).astype(np.int64), minlength=MONTH_BINS
-            ),
+            months=months_histogram(months),
             duration=Moments.of(months),
             arms=tuple(Moments.of(arm.astype(float)) for arm in integers[:, column.ARMS :].T),
             evaluable=Moments.of(integers[:, column.EVALUABLE].astype(float)),
@@ -143,7 +141,14 @@ class Tally:
         )
 
     def __add__(self, other: Tally) -> Tally:
-        def added(a: Any, b: Any) -> Any:
-            return tuple(map(added, a, b)) if isinstance(a, tuple) else a + b
-
         return Tally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+
+def months_histogram(months: NDArray[np.float64]) -> Integers:
+    """Return the trials by duration, BINS_A_MONTH to a month, (MONTH_BINS,)."""
+    return np.bincount(np.minimum(months * BINS_A_MONTH, MONTH_BINS - 1).astype(np.int64), minlength=MONTH_BINS)
+
+
+def added(a: Any, b: Any) -> Any:
+    """Return the sum of two fields of tallies; of tuples, one by one."""
+    return tuple(map(added, a, b)) if isinstance(a, tuple) else a + b

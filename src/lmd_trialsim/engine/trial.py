@@ -1,15 +1,15 @@
-"""One trial, one loop: enrol until a look is due, observe, analyse, decide; every verb is a seam."""
+"""The loop of a trial that is judged as a whole: enrol until a look is due, observe, analyse, decide; each a seam."""
 
 from __future__ import annotations
 
 import math
 
 from lmd_trialsim.engine import outcomes as column
+from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.kernel.enrolment import A_MOMENT, count_enrolled
-from lmd_trialsim.kernel.jit import door, kernel
-from lmd_trialsim.kernel.random import Stream
+from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import CLOSE_FOR_EFFICACY, EFFICACY, FUTILITY, GO_ON, decide, verdict_of
-from lmd_trialsim.kernel.seams import answer_all, arrival_month, await_look, estimate, observe
+from lmd_trialsim.kernel.seams import answer_all, arrival_month, await_look, estimate, observe, play_trial
 
 FIVE_YEARS = 60.0
 """Months after an early verdict at which its follow-up counts as complete."""
@@ -145,9 +145,9 @@ def ends_in_review(plan, desk, integers, verdict):
     return True
 
 
-@kernel
-def play_trial(plan, stream, desk, integers, numbers, log):
-    """Play one replicate and write its row; each look is written to `log` as far as that has rows."""
+@play_trial.case
+def play_whole(plan: TrialPlan, stream, desk, integers, numbers, log):
+    """Play a trial that is judged as a whole."""
     limits = plan.limits
     state = desk.state[0]
     open_trial(desk, limits.max_patients)
@@ -205,11 +205,3 @@ def play_trial(plan, stream, desk, integers, numbers, log):
         if plan.enrolment.pauses:
             pause(plan.enrolment, desk, month, decided)
         look += 1
-
-
-@door
-def play_chunk(plan, desk, seed, start, stop, integers, numbers, log):
-    """Play replicates [start, stop); row r - start holds replicate r. `log` is of the last one; (0, 0) keeps none."""
-    for replicate in range(start, stop):
-        row = replicate - start
-        play_trial(plan, Stream(seed, replicate), desk, integers[row], numbers[row], log)

@@ -22,6 +22,9 @@ STATE = np.dtype(
         ("cap", "i8"),  # no patient is enrolled beyond this number
         ("exhausted", "i8"),  # 1 where the trial can learn no more: the present look is its last
         ("month", "f8"),  # of the present look
+        ("arrivals", "i8"),  # patients who have come, taken or turned away, where cells open and close
+        ("decided", "f8"),  # month of the last decision
+        ("checked", "f8"),  # month at which cells are looked through next for slow accrual
     ]
 )
 
@@ -57,6 +60,15 @@ CELL = np.dtype(
         ("at_risk", "i8"),  # still followed, while risk sets are counted
         ("kept_events", "i8"),
         ("kept_months", "f8"),
+        # Where cells open, fill, are judged and close, each for itself:
+        ("open", "i8"),  # 1 until it is judged
+        ("enrolled", "i8"),  # patients taken
+        ("placed", "i8"),  # those among them who keep a place among the planned ones
+        ("wanted", "i8"),  # places after which it takes no more patients for the time being
+        ("due", "i8"),  # 1 where it is judged at the present look
+        ("look", "i8"),  # the number of its next look
+        ("verdict", "i8"),  # at its last look
+        ("said", "i8"),  # where the model's answers about it begin
     ]
 )
 
@@ -76,9 +88,13 @@ class Desk(NamedTuple):
     answers: np.ndarray  # (questions,) what the analysis says at the look
     replies: np.ndarray  # (questions,) the same for data completed in imagination
     scratch: np.ndarray  # numbers at work of a joint posterior of cells
+    memory_key: np.ndarray  # (entries, cells) counts whose answers are remembered
+    memory: np.ndarray  # (entries, answers of all cells)
 
 
-def new_desk(patients: int, arms: int, strata: int, questions: int, scratch: int = 1) -> Desk:
+def new_desk(
+    patients: int, arms: int, strata: int, questions: int, scratch: int = 1, memory: tuple[int, int] = (1, 1)
+) -> Desk:
     """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32."""
     room = (patients + 16 + 31) // 32 * 32
     return Desk(
@@ -91,4 +107,6 @@ def new_desk(patients: int, arms: int, strata: int, questions: int, scratch: int
         answers=np.zeros(max(questions, 1)),
         replies=np.zeros(max(questions, 1)),
         scratch=np.zeros(scratch),
+        memory_key=np.full((memory[0], strata), -1, np.int64),
+        memory=np.zeros(memory),
     )

@@ -150,3 +150,13 @@ def fill_chances(stream, purpose, start, stop, patients):
             patients[p + 1].chance = u1
             patients[p + 2].chance = u2
             patients[p + 3].chance = u3
+
+
+@kernel
+def write_eight(stream, purpose, group, row):
+    """Write the uniforms of patients 8 * group, ..., 8 * group + 7 to row[0:8]."""
+    if _coarse(purpose):
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7] = eight_uniforms(stream, group, purpose, 0)
+    else:
+        row[0], row[1], row[2], row[3] = four_uniforms(stream, 2 * group, purpose, 0)
+        row[4], row[5], row[6], row[7] = four_uniforms(stream, 2 * group + 1, purpose, 0)

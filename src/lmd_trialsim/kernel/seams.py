@@ -6,6 +6,11 @@ from lmd_trialsim.kernel.jit import Seam
 
 
 @Seam
+def play_trial(plan, stream, desk, integers, numbers, log):  # type: ignore[no-untyped-def]
+    """Play one replicate and write its row; what was known at its looks is written to `log` as far as that has rows."""
+
+
+@Seam
 def advance_clock(accrual, stream, desk, upto):  # type: ignore[no-untyped-def]
     """Make the arrival clock known for patients [0, upto)."""
 
@@ -53,6 +58,21 @@ def answer_all(questions, needed, stream, desk, answers, look, index):  # type: 
 @Seam
 def estimate(estimator, desk):  # type: ignore[no-untyped-def]
     """Return (estimate, lower limit, upper limit) of the effect from what was observed; NaN if it can't be told."""
+
+
+@Seam
+def write_arrivals(accrual, stream, desk, group):  # type: ignore[no-untyped-def]
+    """Write the months at which patients 8 * group, ..., 8 * group + 7 come to desk.work[0]; inf if they don't."""
+
+
+@Seam
+def outcome_of(endpoint, stream, patient, arm, stratum, chance):  # type: ignore[no-untyped-def]
+    """Return the outcome (kernel.desk) of a binary endpoint; `chance` is the uniform that decides a response."""
+
+
+@Seam
+def await_cells(schedule, plan, stream, desk, look):  # type: ignore[no-untyped-def]
+    """Take patients until look number `look` is due, mark the cells that are judged at it, and return its month."""
 
 
 @Seam

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from lmd_trialsim.evidence.quantities import Months, PositiveMonths, PositiveRate, Rate, Spec
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import advance_clock, arrival_month
+from lmd_trialsim.kernel.seams import advance_clock, arrival_month, write_arrivals
 from lmd_trialsim.reading import At
 
 
@@ -168,3 +168,22 @@ def advance_equally_spaced(accrual: EquallySpaced, stream, desk, upto):
 def arrival_equally_spaced(accrual: EquallySpaced, desk, patient):
     """Patient number i (from 1) arrives when i patients are expected."""
     return month_when_expected(accrual.profile, patient + 1.0) + desk.patients[patient].put_off
+
+
+@write_arrivals.case
+def write_poisson_arrivals(accrual: Poisson, stream, desk, group):
+    """The same waiting times as of any other trial; groups must be asked for in turn."""
+    months = desk.work[0]
+    random.write_eight(stream, random.ARRIVAL, group, months)
+    product = 1.0
+    for member in range(8):
+        product *= months[member]
+        months[member] = month_when_expected(accrual.profile, desk.clock[0] - math.log(product))
+    desk.clock[0] -= math.log(product)
+
+
+@write_arrivals.case
+def write_equally_spaced_arrivals(accrual: EquallySpaced, stream, desk, group):
+    """Patient number i (from 1) arrives when i patients are expected."""
+    for member in range(8):
+        desk.work[0, member] = month_when_expected(accrual.profile, 8.0 * group + member + 1.0)

@@ -10,7 +10,7 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe
+from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe, outcome_of
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -34,30 +34,42 @@ class LossyBinary(NamedTuple):
     if_dropped_out: int
 
 
-@draw_course.case
-def draw_binary(endpoint: Binary, accrual, stream, desk, start, stop):
-    """Draw one uniform a patient."""
+@outcome_of.case
+def outcome_of_all(endpoint: Binary, stream, patient, arm, stratum, chance):
+    """Everybody lives to show it."""
+    return RESPONSE if chance < endpoint.rate[arm, stratum] else FAILURE
+
+
+@outcome_of.case
+def outcome_or_loss(endpoint: LossyBinary, stream, patient, arm, stratum, chance):
+    """What comes first, death or drop-out, stands for the outcome if it comes before the assessment."""
+    died = months_to_event(endpoint.death, arm, stratum, random.uniform(stream, patient, random.DEATH, 0))
+    left = months_to_event(endpoint.drop_out, arm, stratum, random.uniform(stream, patient, random.DROPOUT, 0))
+    if died <= endpoint.delay and died <= left:
+        return endpoint.if_dead
+    if left <= endpoint.delay:
+        return endpoint.if_dropped_out
+    return RESPONSE if chance < endpoint.rate[arm, stratum] else FAILURE
+
+
+@kernel
+def _draw_outcomes(endpoint, stream, desk, start, stop):
     random.fill_chances(stream, endpoint.purpose, start, stop, desk.patients)
     for patient in range(start, stop):
         person = desk.patients[patient]
-        person.outcome = int(person.chance < endpoint.rate[person.arm, person.stratum])  # RESPONSE or FAILURE
+        person.outcome = outcome_of(endpoint, stream, patient, person.arm, person.stratum, person.chance)
+
+
+@draw_course.case
+def draw_binary(endpoint: Binary, accrual, stream, desk, start, stop):
+    """Draw one uniform a patient."""
+    _draw_outcomes(endpoint, stream, desk, start, stop)
 
 
 @draw_course.case
 def draw_lossy_binary(endpoint: LossyBinary, accrual, stream, desk, start, stop):
-    """What comes first, death or drop-out, stands for the outcome if it comes before the assessment."""
-    random.fill_chances(stream, endpoint.purpose, start, stop, desk.patients)
-    for patient in range(start, stop):
-        person = desk.patients[patient]
-        arm, stratum = person.arm, person.stratum
-        died = months_to_event(endpoint.death, arm, stratum, random.uniform(stream, patient, random.DEATH, 0))
-        left = months_to_event(endpoint.drop_out, arm, stratum, random.uniform(stream, patient, random.DROPOUT, 0))
-        if died <= endpoint.delay and died <= left:
-            person.outcome = endpoint.if_dead
-        elif left <= endpoint.delay:
-            person.outcome = endpoint.if_dropped_out
-        else:
-            person.outcome = RESPONSE if person.chance < endpoint.rate[arm, stratum] else FAILURE
+    """Draw one uniform a patient, and one each for death and drop-out."""
+    _draw_outcomes(endpoint, stream, desk, start, stop)
 
 
 @kernel

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from lmd_trialsim.basket_exact import exact_baskets, why_not_baskets
 from lmd_trialsim.characteristics import Characteristic, Facts, is_proportion
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import TwoArm
 from lmd_trialsim.effects import is_null, true_effect
 from lmd_trialsim.lowering import Setting
@@ -23,7 +25,7 @@ from lmd_trialsim.reference.exact_months import Arrivals
 from lmd_trialsim.reference.exact_rates import Array
 from lmd_trialsim.reference.exact_walk import Ended, Turns, arm_sizes, walk
 from lmd_trialsim.scenario import Scenario, Truth
-from lmd_trialsim.simulation import Results, Row
+from lmd_trialsim.simulation import Results, Row, available_threads
 
 MOST_OUTCOMES = 30_000_000
 VERDICTS = {number: word for word, number in (("success", 1), ("futility", 2), ("harm", 3))}
@@ -31,6 +33,8 @@ VERDICTS = {number: word for word, number in (("success", 1), ("futility", 2), (
 
 def why_not(scenario: Scenario, design: str, truth: str) -> str | None:
     """Return in a sentence why the design cannot be enumerated under the truth; None where it can."""
+    if isinstance(scenario.designs[design], Basket):
+        return why_not_baskets(scenario, design, truth)
     setting = Setting.of(scenario, design)
     general, delay = setting.design, setting.delay
     endpoint, looks = scenario.endpoints[general.endpoint], general.looks
@@ -86,7 +90,8 @@ def _too_many(setting: Setting) -> str | None:
 def exact(scenario: Scenario, designs: Sequence[str] | None = None, truths: Sequence[str] | None = None) -> Results:
     """Return the operating characteristics of designs x truths, each exact: mcse 0, and limits equal to the estimate.
 
-    KeyError for a design or truth that the scenario lacks, ValueError where `why_not` has a reason.
+    KeyError for a design or truth that the scenario lacks, ValueError where `why_not` has a reason,
+    TooManyStatesError (one of them) where the baskets turn out to have too many states.
     """
     rows = []
     for design in designs or scenario.designs:
@@ -96,6 +101,9 @@ def exact(scenario: Scenario, designs: Sequence[str] | None = None, truths: Sequ
             reason = why_not(scenario, design, truth)
             if reason is not None:
                 raise ValueError(f"{design} under {truth} cannot be enumerated. {reason}")
+            if isinstance(scenario.designs[design], Basket):
+                rows.append(Row(design, truth, exact_baskets(scenario, design, truth, available_threads())))
+                continue
             judge = judge or Judge(Setting.of(scenario, design))
             rows.append(Row(design, truth, tuple(_characteristics(scenario, design, truth, judge))))
     return Results(scenario.title, scenario.digest(), None, None, "exact", tuple(rows))

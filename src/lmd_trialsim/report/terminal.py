@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lmd_trialsim import __version__
 from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.effects import scale_of, true_effect
 from lmd_trialsim.report import page
 from lmd_trialsim.report.digits import ROUNDING, alone, with_error
@@ -43,7 +44,32 @@ MAIN = {
 }
 """What the table shows when not all is asked for, in its order and words."""
 
-ONLY_IF_IT_HAPPENS = ("closed_as_it_stood", "not_analysable", "not_estimable")
+OF_BASKETS = {
+    "probability_of_success": "success (go)",
+    "family_wise_error": "family-wise error",
+    "disjunctive_power": "any true success",
+    "all_decisions_correct": "all decisions correct",
+    "expected_correct_decisions": "correct decisions",
+    "false_discovery_proportion": "false among successes",
+    "closed_as_it_stood": "closed as it stood",
+    "expected_patients": "expected patients",
+    "patients_quantile_90": "patients, 90% quantile",
+    "expected_months": "expected months",
+}
+OF_A_BASKET = {
+    "type_i_error": "success (type I error)",
+    "power": "success (power)",
+    "probability_of_futility": "futility",
+    "never_judged": "never judged",
+    "expected_patients": "patients",
+    "bias": "bias",
+    "root_mean_square_error": "root mean square error",
+    "coverage": "coverage, 95% interval",
+    "effective_borrowed_patients": "borrowed patients",
+}
+"""The same of a basket design: of the trial, and of each basket."""
+
+ONLY_IF_IT_HAPPENS = ("never_judged", "closed_as_it_stood", "not_analysable", "not_estimable")
 OF_ESTIMATES = ("bias", "root_mean_square_error", "coverage")
 
 Key = tuple[str, str | None]
@@ -97,7 +123,7 @@ def parts(
     doubts = False
     for design in dict.fromkeys(row.design for row in results.rows):
         columns = list(_columns(results, exact, design))
-        lines = list(_all_lines(columns) if full else _main_lines(columns, scale_of(scenario, design)))
+        lines = list(_all_lines(columns) if full else _lines_of(scenario, design, columns))
         cells = [
             [
                 _cell(scenario, design, line.key[0], one, column, notes=notes)
@@ -161,6 +187,23 @@ def _line(key: Key, label: str, columns: Sequence[Column]) -> Line:
     return Line(key, label, tuple(column.row.get(*key) for column in columns))
 
 
+def _lines_of(scenario: Scenario, design: str, columns: Sequence[Column]) -> Iterator[Line]:
+    if isinstance(scenario.designs[design], Basket):
+        return _basket_lines(columns)
+    return _main_lines(columns, scale_of(scenario, design))
+
+
+def _basket_lines(columns: Sequence[Column]) -> Iterator[Line]:
+    """Yield the lines of the trial, then those of each basket."""
+    cells = dict.fromkeys(one.cell for column in columns for one in column.row.characteristics if one.cell)
+    for cell in (None, *cells):
+        for name, words in (OF_A_BASKET if cell else OF_BASKETS).items():
+            line = _line((name, cell), f"{cell}: {words}" if cell else words, columns)
+            present = [one for one in line.values if one is not None]
+            if present and (name not in ONLY_IF_IT_HAPPENS or any(one.estimate > ROUNDING for one in present)):
+                yield line
+
+
 def _main_lines(columns: Sequence[Column], scale: str) -> Iterator[Line]:
     for name, label in MAIN.items():
         words = f"bias, {scale}" if name == "bias" else label
@@ -207,6 +250,8 @@ def _why(scenario: Scenario, design: str, truth: str, name: str, row: Row) -> st
     missing = row.get("not_estimable")
     if missing is not None and missing.estimate >= 1.0:
         return "No trial gave an estimate."
+    if isinstance(scenario.designs[design], Basket):
+        return "No trial is counted here."
     if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
         return f"There is no single true effect ({scale_of(scenario, design)}) under this truth."
     if name.startswith("coverage"):

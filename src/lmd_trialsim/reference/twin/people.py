@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmd_trialsim.designs.allocation import AllocationSpec
+from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import General, SingleArm, TwoArm
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.endpoints import BinaryEndpoint, SurvivalAtMonth, TimeToEventEndpoint
@@ -42,7 +43,9 @@ class Person:
 
 def context_of(scenario: Scenario, design_name: str) -> Context:
     """Return the design of this name, in its general form, with the names resolved that it uses."""
-    design: General = scenario.designs[design_name].general()
+    spec = scenario.designs[design_name]
+    assert not isinstance(spec, Basket)
+    design: General = spec.general()
     endpoint = scenario.endpoints[design.endpoint]
     cap = scenario.population.enrolment_cap
     return Context(

@@ -1,0 +1,171 @@
+"""One basket trial again, patient by patient and look by look: what the kernels played, told in plain Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.basket_trials import basket_job
+from lmd_trialsim.engine import cell_outcomes as column
+from lmd_trialsim.engine.backends import Job, play, play_logged
+from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
+from lmd_trialsim.lowering_baskets import BasketSetting, bounds_of, null_cells
+from lmd_trialsim.replay import Answer
+from lmd_trialsim.scenario import Scenario
+
+NEAR = {"probability_that": 0.01, "predictive_probability_of": 0.01, "estimate_of": 0.01, "number_of": 1.0}
+"""How far an answer may lie from its threshold to be a near miss."""
+
+KINDS = ("success", "futility", "false-positive", "near-miss")
+
+
+class Patient(NamedTuple):
+    """A patient who was taken. outcome: as in kernel.desk."""
+
+    number: int
+    month: float
+    basket: str
+    outcome: int
+
+
+class Seen(NamedTuple):
+    """A basket at a look. look: its number for this basket, from 1; None where the basket is not judged."""
+
+    basket: str
+    patients: int
+    responses: int
+    mean: float
+    look: int | None
+    answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
+    verdict: int  # kernel.rules
+
+
+class Look(NamedTuple):
+    """A look."""
+
+    number: int
+    month: float
+    enrolled: int
+    baskets: tuple[Seen, ...]
+
+
+class BasketReplay(NamedTuple):
+    """One replicate of one basket design under one truth."""
+
+    setting: BasketSetting
+    truth: str
+    seed: int
+    replicate: int
+    months: float
+    succeeded: bool
+    closed: bool
+    rates: tuple[float, ...]
+    patients: tuple[Patient, ...]
+    looks: tuple[Look, ...]
+
+
+def replay_baskets(scenario: Scenario, design: str, truth: str, seed: int, replicate: int) -> BasketReplay:
+    """Play one replicate and tell everything about it."""
+    setting = BasketSetting.of(scenario, design)
+    job = basket_job(scenario, design, truth, 1)
+    outcomes, log, desk = play_logged(job, seed, replicate)
+    enrolled = int(outcomes.integers[0, column.ENROLLED])
+    patients = tuple(
+        Patient(i + 1, float(person.arrival), setting.baskets[person.stratum], int(person.outcome))
+        for i, person in enumerate(desk.patients[:enrolled])
+    )
+    return BasketReplay(
+        setting,
+        truth,
+        seed,
+        replicate,
+        float(outcomes.numbers[0, column.MONTHS]),
+        bool(outcomes.integers[0, column.SUCCEEDED]),
+        bool(outcomes.integers[0, column.CLOSED_EARLY]),
+        tuple(setting.rates(truth)),
+        patients,
+        tuple(_look(setting, job, number, row) for number, row in enumerate(log, 1)),
+    )
+
+
+def _look(setting: BasketSetting, job: Job, number: int, row: NDArray[np.float64]) -> Look:
+    cells = row[column.LOG_HEAD :].reshape(len(setting.baskets), -1)
+    seen = []
+    for index, (basket, values) in enumerate(zip(setting.baskets, cells, strict=True)):
+        look = int(values[column.LOG_LOOK])
+        seen.append(
+            Seen(
+                basket,
+                int(values[column.LOG_PATIENTS]),
+                int(values[column.LOG_RESPONSES]),
+                float(values[column.LOG_MEAN]),
+                look + 1 if look >= 0 else None,
+                tuple(_answers(setting, job, index, look, values)) if look >= 0 else (),
+                int(values[column.LOG_VERDICT]),
+            )
+        )
+    return Look(number, float(row[column.LOG_MONTH]), int(row[column.LOG_ENROLLED]), tuple(seen))
+
+
+def _answers(
+    setting: BasketSetting, job: Job, index: int, look: int, values: NDArray[np.float64]
+) -> Iterator[tuple[Answer, ...]]:
+    """Yield what each rule sees of a basket at a look; nothing where it is silent."""
+    table, bounds = job.plan.rules, len(bounds_of(setting))
+    known = [*values[column.LOG_TAILS : column.LOG_TAILS + bounds], values[column.LOG_MEAN]]
+    known += [values[column.LOG_RESPONSES], values[column.LOG_PREDICTIVE]]
+    for rule, spec in zip(table.rules, setting.design.rules, strict=True):
+        rows = range(int(rule["first"]), int(rule["end"]))
+        cuts = [float(table.threshold[row, look, index]) for row in rows]
+        waits = values[column.LOG_PATIENTS] < spec.from_patients
+        if waits or any(math.isnan(cut) for cut in cuts):
+            yield ()
+            continue
+        found = []
+        for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
+            value = float(known[int(table.conditions["question"][row])])
+            answer = Answer(condition.subject, condition.comparison, value, cut)
+            if condition.below is not None:  # stored as the probability beyond the bound
+                answer = answer._replace(value=1.0 - value, threshold=1.0 - cut)
+            found.append(answer)
+        yield tuple(found)
+
+
+def find_baskets(scenario: Scenario, design: str, truth: str, seed: int, kind: str, among: range) -> int | None:
+    """Return the first replicate of `among` that is of the kind (KINDS), or None.
+
+    success: the trial is one; futility: of some basket; false-positive: success of a basket whose rate is a null one;
+    near-miss: a basket without success, where a rule of efficacy fell short by NEAR at most.
+    """
+    job, setting = basket_job(scenario, design, truth, 1), BasketSetting.of(scenario, design)
+    if kind == "near-miss":
+        found = (r for r in among if _near_miss(replay_baskets(scenario, design, truth, seed, r)))
+        return next(found, None)
+    null = np.array(null_cells(setting, truth) or [False] * len(setting.baskets))
+    for start in range(among.start, among.stop, 4096):
+        rows = play(job, seed, start, min(start + 4096, among.stop)).integers
+        verdict = rows[:, column.HEAD :].reshape(len(rows), len(null), column.OF_CELL)[:, :, column.VERDICT]
+        hits = {
+            "success": rows[:, column.SUCCEEDED] > 0,
+            "futility": (verdict == FUTILITY).any(axis=1),
+            "false-positive": ((verdict == EFFICACY) & null).any(axis=1),
+        }[kind]
+        if hits.any():
+            return start + int(np.flatnonzero(hits)[0])
+    return None
+
+
+def _near_miss(trial: BasketReplay) -> bool:
+    won = {seen.basket for look in trial.looks for seen in look.baskets if seen.verdict == EFFICACY}
+    for look in trial.looks:
+        for seen in look.baskets:
+            for rule, answers in zip(trial.setting.design.rules, seen.answers, strict=False):
+                if rule.stop_for == "efficacy" and answers and seen.basket not in won:
+                    distances = [(answer.distance, NEAR[answer.subject]) for answer in answers]
+                    if any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances):
+                        return True
+    return False

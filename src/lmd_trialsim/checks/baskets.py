@@ -1,0 +1,180 @@
+"""What must hold between a basket design and the rest of the scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.designs.basket import MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
+from lmd_trialsim.designs.basket import Place as BasketPlace
+from lmd_trialsim.designs.rules import PowerCutOff
+from lmd_trialsim.reading import At
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+
+def arm_of(scenario: Scenario, design: Basket) -> str:
+    """Return the arm under trial; empty where it can't be told."""
+    if design.arm is not None:
+        return design.arm
+    others = [name for name, arm in scenario.arms.items() if not arm.control]
+    return others[0] if len(others) == 1 else ""
+
+
+def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
+    """Yield what is wrong with a basket design."""
+    arm = arm_of(scenario, design)
+    if not arm:
+        yield At((*at, "kind"), "which arm is it? Add arm:", allowed=", ".join(scenario.arms))
+    elif arm not in scenario.arms:
+        yield unknown((*at, "arm"), arm, scenario.arms, "arm")
+    strata = scenario.population.strata
+    if len(strata) < 2:
+        text = "baskets are strata of the population, and it has fewer than two. Say population: strata:"
+        yield At((*at, "kind"), text)
+        return
+    missing = [name for name in design.baskets if name not in strata]
+    for name in missing:
+        yield unknown((*at, "baskets", name), name, strata, "stratum", key=True)
+    if missing:
+        return
+    places = design.places(list(strata))
+    for place in places:
+        yield from _of_place(scenario, at, design, place)
+    yield from _of_looks(at, design, places)
+    for i, rule in enumerate(design.rules):
+        for j, condition in enumerate(rule.conditions):
+            here = (*at, "rules", i, "when") if isinstance(rule.when, BasketCondition) else (*at, "rules", i, "when", j)
+            yield from _of_condition(here, design, rule, condition, places)
+    if not any(rule.stop_for == "efficacy" for rule in design.rules):
+        yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
+    if design.succeeds_with > len(places):
+        yield At((*at, "succeeds_with"), "is more than there are baskets", got=str(design.succeeds_with),
+                 allowed=f"1 to {len(places)}")  # fmt: skip
+    yield from _of_offset(at, design, places)
+
+
+def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace) -> Iterator[At]:
+    here = (*at, "baskets", place.name) if place.name in design.baskets else at
+    if scenario.population.strata[place.name].value <= 0.0:
+        text = f"no patient of the basket {place.name} ever comes: its share is 0"
+        yield At((*at, "kind"), text, way_out="Leave it out of baskets, or give it a share in population: strata.")
+    null, target = place.null_rate, place.target_rate
+    if null is not None and target is not None:
+        higher = getattr(scenario.endpoints[design.endpoint], "better", "higher") == "higher"
+        if (target <= null) if higher else (target >= null):
+            side = "above" if higher else "below"
+            key = (*here, "target_rate") if _says(design, place, "target_rate") else (*at, "target_rate")
+            yield At(key, f"must lie {side} the null rate, {null:g}, of {place.name}", got=f"{target:g}")
+    closes = place.spec.closes_if
+    if closes is not None and closes.by_month <= place.spec.opens_at_month:
+        text = f"comes before the basket opens, at month {place.spec.opens_at_month:g}"
+        yield At((*here, "closes_if", "by_month"), text, got=f"{closes.by_month:g}", way_out="Raise it.")
+    if design.max_months is not None and place.spec.opens_at_month >= design.max_months:
+        text = f"comes when the trial has closed, at month {design.max_months:g}"
+        yield At((*here, "opens_at_month"), text, got=f"{place.spec.opens_at_month:g}", way_out="Lower it.")
+
+
+def _says(design: Basket, place: BasketPlace, name: str) -> bool:
+    return place.name in design.baskets and getattr(place.spec, name) is not None
+
+
+def _of_looks(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
+    if design.looks is None:
+        return
+    unit = design.looks.unit
+    here = (*at, "looks", unit)
+    most = {place.name: place.max_patients for place in places}
+    for i, item in enumerate(design.looks.listed()):
+        place = (*here, i) if isinstance(getattr(design.looks, unit), list) else here
+        if unit in ("in_each", "in_one") and isinstance(item, dict):
+            for name, number in item.items():
+                if name not in most:
+                    yield unknown((*place, name), name, most, "basket of this design", key=True)
+                elif number > most[name]:
+                    text = f"is after the last patient of the basket (max_patients: {most[name]})"
+                    yield At((*place, name), text, got=str(number), way_out="Lower it, or raise max_patients.")
+        elif unit in ("in_each", "in_one") and item > max(most.values()):
+            text = f"is after the last patient of every basket (max_patients: {max(most.values())})"
+            yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients.")
+        elif unit == "in_all" and item > sum(most.values()):
+            text = f"is after the last patient of all baskets, {sum(most.values())}"
+            yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients.")
+        elif unit == "months" and design.max_months is not None and item >= design.max_months:
+            text = f"is not before the trial closes, at month {design.max_months:g}"
+            yield At(place, text, got=f"{item:g}", way_out="Lower it, or raise max_months.")
+
+
+def _of_condition(
+    at: Place, design: Basket, rule: BasketRule, condition: BasketCondition, places: list[BasketPlace]
+) -> Iterator[At]:
+    for name in ("above", "below"):
+        bound = getattr(condition, name)
+        if bound is None:
+            continue
+        if isinstance(bound, ByBasket):
+            yield from _of_names((*at, name, "by_basket"), bound, places, 1.0)
+            continue
+        for place in places:
+            if math.isnan(design.bound(bound, place)):
+                words = "null_rate and target_rate" if bound == MIDPOINT else str(bound)
+                text = f"the basket {place.name} says no {words}. Add it to the design, or to the basket."
+                yield At((*at, name), text)
+                break
+    if condition.predictive_probability_of is not None:
+        yield from _of_predictive(at, design)
+    cut = condition.cut
+    if isinstance(cut, ByBasket):
+        yield from _of_names((*at, condition.comparison, "by_basket"), cut, places, math.inf)
+    elif isinstance(cut, list):
+        looks = 1 + (len(design.looks.listed()) if design.looks is not None else 0)
+        speaks = len(rule.looks(looks))
+        if len(cut) != speaks:
+            text = f"has {len(cut)} numbers, and the rule speaks at {speaks} looks (the final one included)"
+            yield At((*at, condition.comparison), text, way_out="Give one for each.", key=True)
+    elif isinstance(cut, PowerCutOff) and design.looks is not None and design.looks.unit == "months":
+        text = "looks by months have no planned share of patients. Give a number, or one for each look."
+        yield At((*at, condition.comparison), text, key=True)
+
+
+def _of_predictive(at: Place, design: Basket) -> Iterator[At]:
+    place = (*at, "predictive_probability_of")
+    if design.looks is None:
+        yield At(place, "there is no interim look to predict from. Add looks.", key=True)
+    ends = (
+        rule.at != "interim" and all(c.predictive_probability_of is None for c in rule.conditions)
+        for rule in design.rules
+        if rule.stop_for == "efficacy"
+    )
+    if not any(ends):
+        text = "success at the final look is not defined. Add a rule with stop_for: efficacy, at: final."
+        yield At(place, text, key=True)
+
+
+def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float) -> Iterator[At]:
+    names = [place.name for place in places]
+    for name, value in given.by_basket.items():
+        if name not in names:
+            yield unknown((*at, name), name, names, "basket of this design", key=True)
+        elif not 0.0 < value < most and most == 1.0:
+            yield At((*at, name), "a rate lies between 0 and 1", got=f"{value:g}")
+    for name in names:
+        if name not in given.by_basket:
+            yield At(at, f"leaves out the basket {name}. Give its number.", key=True)
+
+
+def _of_offset(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
+    analysis: Any = design.analysis
+    offset = getattr(analysis, "offset", None)
+    for name in ("null_rate", "target_rate"):
+        lacking = [place.name for place in places if getattr(place, name) is None]
+        if offset == name and lacking:
+            text = f"the basket {lacking[0]} says no {name}. Add it to the design, or to the basket."
+            yield At((*at, "analysis", "offset"), text)
+    for key in ("priors", "own"):
+        for name in getattr(analysis, key, {}) or {}:
+            if name not in {place.name for place in places}:
+                yield unknown((*at, "analysis", key, name), name, [p.name for p in places], "basket", key=True)

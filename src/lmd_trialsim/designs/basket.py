@@ -1,0 +1,218 @@
+"""Basket trials as a person writes them: one treatment in several strata, each judged with the help of the others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
+from lmd_trialsim.designs.cell_looks import BasketLooks
+from lmd_trialsim.designs.generic import DesignSpec, Patients
+from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
+from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff
+from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
+from lmd_trialsim.reading import At, Several
+
+BasketAnalysis = Annotated[
+    Independent
+    | Pooled
+    | HierarchicalSpec
+    | CalibratedHierarchicalSpec
+    | Exnex
+    | SourceExchangeability
+    | PartitionAveraging
+    | PowerPrior,
+    Field(discriminator="kind"),
+]
+
+MIDPOINT = "midpoint"
+NAMED_RATES = ("null_rate", "target_rate", MIDPOINT)
+NamedRate = Literal["null_rate", "target_rate", "midpoint"]
+SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
+Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+
+
+class ByBasket(Spec):
+    """A number for each basket."""
+
+    by_basket: dict[str, Number] = Field(description="basket: number")
+
+
+Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | PowerCutOff | ByBasket
+Bound = NamedRate | PlainOpenProbability | ByBasket
+
+
+class BasketCondition(Spec):
+    """A number of a basket, and what it is compared with."""
+
+    probability_that: Literal["rate"] | None = Field(
+        None, description="posterior probability that the basket's rate lies `above` or `below`"
+    )
+    above: Bound | None = Field(
+        None, description="null_rate, target_rate, midpoint (halfway between them), a rate, or {by_basket: ...}"
+    )
+    below: Bound | None = Field(None, description="as above")
+    predictive_probability_of: Literal["success"] | None = Field(
+        None, description="probability that the basket, once full, would succeed by itself at the final look"
+    )
+    estimate_of: Literal["rate"] | None = Field(None, description="posterior mean of the basket's rate")
+    number_of: Literal["responses"] | None = Field(None, description="responses in the basket")
+    exceeds: Cut | None = Field(
+        None, description="holds where the number is above this; one, or one for each look, or basket"
+    )
+    at_least: Cut | None = Field(None, description="holds where the number is this or above")
+    is_below: Cut | None = Field(None, description="holds where the number is below this")
+    at_most: Cut | None = Field(None, description="holds where the number is this or below")
+
+    @property
+    def subject(self) -> str:
+        """Which number the condition is about."""
+        return next(name for name in SUBJECTS if getattr(self, name) is not None)
+
+    @property
+    def comparison(self) -> str:
+        """How it is compared."""
+        return next(name for name in COMPARISONS if getattr(self, name) is not None)
+
+    @property
+    def cut(self) -> Any:
+        """What it is compared with."""
+        return getattr(self, self.comparison)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> BasketCondition:
+        wrong: list[At] = []
+        for names, what in ((SUBJECTS, "number"), (COMPARISONS, "comparison")):
+            given = [name for name in names if getattr(self, name) is not None]
+            if not given:
+                raise At((), f"names no {what}", allowed=", ".join(names))
+            wrong += [
+                At((name,), f"contradicts {given[0]}: a condition has one {what}. Remove one", key=True)
+                for name in given[1:]
+            ]
+        sides = [name for name in ("above", "below") if getattr(self, name) is not None]
+        if self.probability_that is None:
+            wrong += [At((name,), "goes with probability_that. Remove it", key=True) for name in sides]
+        elif len(sides) != 1:
+            wrong.append(At(("probability_that",), "takes either above or below, and one of them.", key=True))
+        if self.number_of is None and not wrong:
+            wrong += list(self._no_probability())
+        if wrong:
+            raise Several(wrong)
+        return self
+
+    def _no_probability(self) -> Any:
+        cut, place = self.cut, (self.comparison,)
+        listed = (
+            [((*place, i), v) for i, v in enumerate(cut)]
+            if isinstance(cut, list)
+            else [((*place, "by_basket", b), v) for b, v in cut.by_basket.items()]
+            if isinstance(cut, ByBasket)
+            else [(place, cut)]
+        )
+        for where, value in listed:
+            if not isinstance(value, PowerCutOff) and value > 1:
+                yield At(where, "a probability or a rate lies between 0 and 1", got=f"{value:g}")
+
+
+class BasketRule(Spec):
+    """A rule; it is asked of every open basket, and the first in the list that speaks decides on the basket."""
+
+    stop_for: Literal["efficacy", "futility", "harm"] = Field(
+        description="end the basket with this verdict; efficacy is its success"
+    )
+    when: BasketCondition | Annotated[list[BasketCondition], Field(min_length=1, max_length=20)] = Field(
+        description="the condition, or a list of conditions that must all hold"
+    )
+    at: Literal["all", "interim", "final"] | Annotated[list[LookNumber], Field(min_length=1, max_length=1000)] = Field(
+        "all", description="the looks at which the rule speaks: all, interim, final, or a list of numbers from 1"
+    )
+    from_patients: Annotated[int, Field(ge=0)] = Field(
+        0, description="silent before so many of the basket's patients are evaluable"
+    )
+
+    @property
+    def conditions(self) -> list[BasketCondition]:
+        """The conditions, all of which must hold."""
+        return [self.when] if isinstance(self.when, BasketCondition) else list(self.when)
+
+    def looks(self, count: int) -> list[int]:
+        """Return the looks (from 0) at which the rule speaks, of `count` in all."""
+        if isinstance(self.at, list):
+            return [look - 1 for look in self.at]
+        return list({"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at])
+
+
+class SlowAccrual(Spec):
+    """A basket that fills too slowly is closed."""
+
+    by_month: PlainPositiveMonths = Field(description="calendar month")
+    fewer_than: Annotated[int, Field(ge=1)] = Field(description="patients that it must have by then to stay open")
+
+
+class BasketSpec(Spec):
+    """What one basket says for itself; the design's own keys hold for those that say nothing."""
+
+    null_rate: PlainOpenProbability | None = Field(None, description="success at this rate or below is a type I error")
+    target_rate: PlainOpenProbability | None = Field(None, description="the rate that one hopes for")
+    max_patients: Patients | None = Field(None, description="patients in this basket at most")
+    opens_at_month: PlainMonths = Field(0.0, description="calendar month from which the basket takes patients")
+    closes_if: SlowAccrual | None = Field(None, description="slow accrual that closes the basket")
+
+
+class Place(NamedTuple):
+    """A basket with everything said."""
+
+    name: str
+    null_rate: float | None
+    target_rate: float | None
+    max_patients: int
+    spec: BasketSpec
+
+
+class Basket(DesignSpec):
+    """A basket trial: one arm, a cell for each basket."""
+
+    kind: Literal["basket"]
+    arm: str | None = Field(None, description="the arm under trial; needed where the scenario has several")
+    baskets: dict[str, BasketSpec] = Field(
+        default_factory=dict, description="the strata that are baskets; all of them where none is named"
+    )
+    null_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
+    target_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
+    max_patients: Patients = Field(description="patients in each basket at most, where it does not say its own number")
+    max_in_all: Patients | None = Field(None, description="patients in all baskets together at most")
+    looks: BasketLooks | None = Field(None, description="interim looks; the final one is when the baskets are full")
+    analysis: BasketAnalysis = Field(description="how the baskets borrow from each other")
+    rules: Annotated[list[BasketRule], Field(min_length=1, max_length=50)] = Field(
+        description="in order, asked of each open basket: the first that speaks decides on it"
+    )
+    succeeds_with: Annotated[int, Field(ge=1)] = Field(
+        1, description="the trial is a success (go) with so many successful baskets"
+    )
+
+    def places(self, strata: list[str]) -> list[Place]:
+        """Return the baskets in the order of the strata."""
+        named = self.baskets or {stratum: BasketSpec.model_validate({}) for stratum in strata}
+        return [
+            Place(
+                name,
+                spec.null_rate if spec.null_rate is not None else self.null_rate,
+                spec.target_rate if spec.target_rate is not None else self.target_rate,
+                spec.max_patients or self.max_patients,
+                spec,
+            )
+            for name, spec in named.items()
+        ]
+
+    def bound(self, bound: Any, place: Place) -> float:
+        """Return the rate that a condition's bound is for a basket; NaN where it has none."""
+        null, target = place.null_rate, place.target_rate
+        if isinstance(bound, ByBasket):
+            return bound.by_basket.get(place.name, float("nan"))
+        if bound == MIDPOINT:
+            return (null + target) / 2.0 if null is not None and target is not None else float("nan")
+        named = {"null_rate": null, "target_rate": target}
+        value = named.get(bound, bound)
+        return float("nan") if value is None else float(value)

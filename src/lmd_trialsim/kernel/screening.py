@@ -1,0 +1,158 @@
+"""Screening: patients come one after another, and are taken where their cell is open and has a place for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.desk import NOT_EVALUABLE, RESPONSE
+from lmd_trialsim.kernel.enrolment import A_MOMENT
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.seams import outcome_of, write_arrivals
+
+CLOSED = 2
+"""state.exhausted where the trial closed as it stood."""
+
+
+class Screening(NamedTuple):
+    """Who comes, what becomes of them, and what the cells take. Arrays are (cells,)."""
+
+    accrual: Any
+    upto: np.ndarray  # (strata,) cumulative shares of the strata, the last one 1
+    cell_of: np.ndarray  # (strata,) the cell of each stratum, -1 where none takes it
+    endpoint: Any
+    most: np.ndarray  # patients that a cell takes at most
+    opens: np.ndarray  # month at which it opens
+    slow_month: np.ndarray  # by this month it must have so many patients, or it closes; inf where it need not
+    slow_least: np.ndarray
+    in_all: int  # patients that all cells take together at most
+    closes: float  # month at which the trial closes as it stands; inf where it does not
+    pauses: int  # 1 where a cell takes no more patients than its next look needs
+
+
+@kernel
+def open_cells(plan, desk):
+    """Make the cells and the stream of patients ready for a trial."""
+    state = desk.state[0]
+    state.arrivals = 0
+    state.clocked = 0
+    state.enrolled = 0
+    state.known = 0
+    state.exhausted = 0
+    state.decided = 0.0
+    state.checked = math.inf
+    desk.clock[0] = 0.0
+    for number in range(desk.cells.shape[1]):
+        cell = desk.cells[0, number]
+        cell.open = 1
+        cell.enrolled = 0
+        cell.placed = 0
+        cell.patients = 0
+        cell.responses = 0
+        cell.wanted = plan.most[number]
+        cell.look = 0
+        state.checked = min(state.checked, plan.slow_month[number])
+
+
+@kernel
+def next_arrival(plan, stream, desk):
+    """Return the month at which the next patient comes who has been neither taken nor turned away; inf if none does."""
+    state = desk.state[0]
+    group = state.arrivals >> 3
+    if group >= state.clocked:
+        write_arrivals(plan.accrual, stream, desk, group)
+        random.write_eight(stream, random.STRATUM, group, desk.work[1])
+        random.write_eight(stream, plan.endpoint.purpose, group, desk.work[2])
+        state.clocked = group + 1
+    return desk.work[0, state.arrivals & 7]
+
+
+@kernel
+def takes(plan, desk, number):
+    """Return whether the cell has a place for another patient."""
+    cell = desk.cells[0, number]
+    return cell.open and cell.placed < cell.wanted and cell.enrolled < plan.most[number]
+
+
+@kernel
+def screen(plan, stream, desk, month):
+    """Take the next patient, who comes at `month`, or turn him away; return the cell that took him, or -1."""
+    state = desk.state[0]
+    lane = state.arrivals & 7
+    arrival = state.arrivals
+    state.arrivals += 1
+    if month > state.checked:
+        close_slow_cells(plan, desk, month)
+    stratum = 0
+    while stratum < plan.upto.shape[0] - 1 and desk.work[1, lane] >= plan.upto[stratum]:
+        stratum += 1
+    number = plan.cell_of[stratum]
+    if number < 0 or not takes(plan, desk, number) or month < plan.opens[number] or state.enrolled >= plan.in_all:
+        return -1
+    if plan.pauses and month < state.decided:
+        return -1
+    person = desk.patients[state.enrolled]
+    person.arrival = month
+    person.stratum = number
+    person.outcome = outcome_of(plan.endpoint, stream, arrival, 0, stratum, desk.work[2, lane])
+    state.enrolled += 1
+    cell = desk.cells[0, number]
+    cell.enrolled += 1
+    cell.placed += 1 if person.outcome != NOT_EVALUABLE else 0
+    return number
+
+
+@kernel
+def screen_until(plan, stream, desk, month):
+    """Take or turn away everybody who comes by `month`."""
+    if math.isinf(month):
+        return
+    arrival = next_arrival(plan, stream, desk)
+    while arrival <= month + A_MOMENT:
+        screen(plan, stream, desk, arrival)
+        arrival = next_arrival(plan, stream, desk)
+
+
+@kernel
+def close_slow_cells(plan, desk, month):
+    """Close the cells that had too few patients by their month; those taken stay in the analysis."""
+    following = math.inf
+    for number in range(desk.cells.shape[1]):
+        by = plan.slow_month[number]
+        if by > month:
+            following = min(following, by)
+        elif desk.cells[0, number].open and desk.cells[0, number].enrolled < plan.slow_least[number]:
+            desk.cells[0, number].open = 0
+    desk.state[0].checked = following
+
+
+@kernel
+def month_of_place(desk, number, place):
+    """Return the month at which the cell took its patient number `place` (from 1) among those with a place.
+
+    Where it has fewer, that of its last patient; 0 where it has none.
+    """
+    month = 0.0
+    left = place
+    for patient in range(desk.state[0].enrolled):
+        person = desk.patients[patient]
+        if person.stratum == number and left > 0:
+            month = person.arrival
+            left -= 1 if person.outcome != NOT_EVALUABLE else 0
+    return month
+
+
+@kernel
+def count_assessed(delay, desk, month):
+    """Add the patients whose assessment has come due by `month` to the counts of their cells."""
+    state = desk.state[0]
+    while state.known < state.enrolled and desk.patients[state.known].arrival <= month - delay + A_MOMENT:
+        person = desk.patients[state.known]
+        if person.outcome <= RESPONSE:
+            cell = desk.cells[0, person.stratum]
+            cell.patients += 1
+            cell.responses += person.outcome
+        state.known += 1

@@ -1,0 +1,272 @@
+"""From what a person wrote of a basket design to the numbers that kernels read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.checks.baskets import arm_of
+from lmd_trialsim.designs.asking import TIE
+from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
+from lmd_trialsim.designs.cell_looks import InEach, schedule_of
+from lmd_trialsim.designs.frame import Frame
+from lmd_trialsim.designs.rules import PowerCutOff
+from lmd_trialsim.engine.backends import Room
+from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS, Likeness
+from lmd_trialsim.engine.cell_plan import CellLimits, CellPlan, CellRules
+from lmd_trialsim.engine.cell_states import judge_states
+from lmd_trialsim.kernel import rules as verdicts
+from lmd_trialsim.kernel.jit import canonical
+from lmd_trialsim.kernel.rules import CONDITION, RULE
+from lmd_trialsim.kernel.screening import Screening
+from lmd_trialsim.lowering import endpoint_of, lossless, rates_of, shares_of
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+Array = NDArray[np.float64]
+VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
+
+
+class BasketSetting(NamedTuple):
+    """A basket design with the names resolved that it uses."""
+
+    scenario: Scenario
+    design: Basket
+    arm: str
+    places: list[Place]
+
+    @classmethod
+    def of(cls, scenario: Scenario, design: str) -> BasketSetting:
+        """Return the setting of the basket design of this name."""
+        spec = scenario.designs[design]
+        assert isinstance(spec, Basket)
+        places = spec.places(scenario.population.stratum_names())
+        return cls(scenario, spec, arm_of(scenario, spec), places)
+
+    @property
+    def baskets(self) -> list[str]:
+        """The names of the baskets."""
+        return [place.name for place in self.places]
+
+    @property
+    def most(self) -> list[int]:
+        """The most patients of each basket."""
+        return [place.max_patients for place in self.places]
+
+    @property
+    def in_all(self) -> int:
+        """The most patients of all baskets together."""
+        caps = (self.design.max_in_all, self.scenario.population.enrolment_cap, sum(self.most))
+        return min(cap for cap in caps if cap is not None)
+
+    @property
+    def delay(self) -> float:
+        """Months from entry to the assessment."""
+        return float(getattr(self.scenario.endpoints[self.design.endpoint], "assessed_after_months", 0.0))
+
+    @property
+    def schedule(self) -> Any:
+        """When the baskets are looked at, the final look included."""
+        return schedule_of(self.design.looks, self.baskets, self.most, self.in_all, self.delay)
+
+    @property
+    def looks(self) -> int:
+        """How many looks there are."""
+        schedule = self.schedule
+        return len(schedule.month if hasattr(schedule, "month") else schedule.number)
+
+    def rates(self, truth: str) -> list[float]:
+        """Return the true rate of each basket."""
+        strata = self.scenario.population.stratum_names()
+        rates = rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, [self.arm], strata)[0]
+        return [rates[strata.index(name)] for name in self.baskets]
+
+    def fixed_numbers(self, truth: str) -> str | None:
+        """Return why a look may find other numbers of patients than planned; None where it finds just those."""
+        design, schedule = self.design, self.schedule
+        if not isinstance(schedule, InEach):
+            return "Looks that are not in_each find random numbers of patients in the baskets."
+        if design.accrual_at_looks == "continues" and len(schedule.number) > 1:
+            return "Baskets go on while others fill up to the look: say accrual_at_looks: pauses."
+        if not lossless(self.scenario, self.scenario.truths[truth], design.endpoint):
+            return "Deaths or drop-outs before the assessment make the number of analysed patients random."
+        if design.max_months is not None or self.scenario.population.accrual.dries_up:
+            return "The trial may close as it stands, with random numbers of patients."
+        if self.in_all < sum(self.most):
+            return "There are fewer patients in all than the baskets take, so who fills them is random."
+        if any(place.spec.closes_if is not None for place in self.places):
+            return "Baskets that fill slowly close, with random numbers of patients."
+        return None
+
+    def occurring(self, truth: str) -> list[int]:
+        """Return the numbers of evaluable patients that a basket can have at a look."""
+        if self.fixed_numbers(truth) is None:
+            return sorted({int(n) for n in self.schedule.number.ravel()})
+        return list(range(max(self.most) + 1))
+
+
+def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
+    """Return whether each basket's true rate is a null one; None where some basket has no null rate."""
+    if any(place.null_rate is None for place in setting.places):
+        return None
+    endpoint: Any = setting.scenario.endpoints[setting.design.endpoint]
+    higher = endpoint.better == "higher"
+    pairs = zip(setting.rates(truth), setting.places, strict=True)
+    return tuple(
+        rate <= float(place.null_rate or 0.0) + 1e-12 if higher else rate >= float(place.null_rate or 0.0) - 1e-12
+        for rate, place in pairs
+    )
+
+
+class _Rules:
+    """Fills in the table of rules and collects the bounds of posterior probabilities."""
+
+    def __init__(self, setting: BasketSetting) -> None:
+        self.setting = setting
+        self.looks = setting.looks
+        self.bounds: list[tuple[float, ...]] = []
+        self.rules: list[Any] = []
+        self.conditions: list[tuple[Any, float]] = []
+        self.thresholds: list[Array] = []
+        for rule in setting.design.rules:
+            first = len(self.conditions)
+            for condition in rule.conditions:
+                self._add(condition, rule.looks(self.looks))
+            self.rules.append((VERDICTS[rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
+
+    def _add(self, condition: BasketCondition, speaks: list[int]) -> None:
+        sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
+        cuts = self._cuts(condition, speaks)
+        if condition.below is not None:  # P(rate < b) > c is P(rate > b) < 1 - c.
+            sign, cuts = -sign, 1.0 - cuts
+        if condition.subject == "probability_that":
+            bound = condition.below if condition.below is not None else condition.above
+            values = tuple(self.setting.design.bound(bound, place) for place in self.setting.places)
+            if values not in self.bounds:
+                self.bounds.append(values)
+            question: Any = self.bounds.index(values)
+        else:
+            question = condition.subject
+        if condition.subject == "predictive_probability_of":
+            cuts[-1] = math.nan  # nothing is left to predict
+        self.conditions.append((question, sign))
+        self.thresholds.append(cuts)
+
+    def _cuts(self, condition: BasketCondition, speaks: list[int]) -> Array:
+        """Return the threshold at each look and basket, (looks, baskets); NaN where the rule is silent."""
+        cut, setting = condition.cut, self.setting
+        cuts = np.full((self.looks, len(setting.places)), math.nan)
+        if isinstance(cut, ByBasket):
+            cuts[speaks] = [cut.by_basket[name] for name in setting.baskets]
+        elif isinstance(cut, PowerCutOff):
+            numbers = setting.schedule.number
+            share = numbers / numbers[-1]
+            cuts[speaks] = cut.scale * np.broadcast_to(share.reshape(self.looks, -1), cuts.shape)[speaks] ** cut.power
+        elif isinstance(cut, list):
+            cuts[speaks] = np.array(cut)[:, None]
+        else:
+            cuts[speaks] = cut
+        return cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
+
+    def table(self) -> CellRules:
+        """Return the table."""
+        tails = len(self.bounds)
+        place = {"estimate_of": tails, "number_of": tails + 1, "predictive_probability_of": tails + 2}
+        conditions = [(place.get(question, question), sign) for question, sign in self.conditions]
+        return CellRules(np.array(self.rules, RULE), np.array(conditions, CONDITION), np.stack(self.thresholds))
+
+
+def bounds_of(setting: BasketSetting) -> list[tuple[float, ...]]:
+    """Return the bounds of posterior probabilities that rules look at, each by basket."""
+    return _Rules(setting).bounds
+
+
+def frame_of(setting: BasketSetting, truth: str) -> Frame:
+    """Return what the model of the design is built for under a truth."""
+    rates = np.array(setting.rates(truth))
+    judged = bounds_of(setting)
+    bounds = np.array([*judged, np.clip(rates, 1e-9, 1.0 - 1e-9)])
+
+    def numbers(values: list[float | None]) -> Array:
+        return np.array([math.nan if value is None else value for value in values])
+
+    return Frame(
+        setting.baskets,
+        setting.most,
+        setting.occurring(truth),
+        numbers([place.null_rate for place in setting.places]),
+        numbers([place.target_rate for place in setting.places]),
+        bounds,
+        len(judged),
+    )
+
+
+def likeness_of(setting: BasketSetting, frame: Frame) -> Likeness:
+    """Return which baskets are alike to the model: by their rates, their bounds, and priors of their own."""
+    analysis: Any = setting.design.analysis
+    keys = [
+        (
+            place.null_rate,
+            place.target_rate,
+            tuple(frame.bounds[:, k]),
+            *(repr(getattr(analysis, name, {}).get(place.name)) for name in ("priors", "own")),
+        )
+        for k, place in enumerate(setting.places)
+    ]
+    kinds = [keys.index(key) for key in keys]
+    order = sorted(range(len(kinds)), key=lambda k: (kinds[k], k))
+    return Likeness(np.array(order), np.array([kinds[k] for k in order]))
+
+
+def _alone(plan: CellPlan, room: Room, most: list[int]) -> NDArray[np.int64]:
+    """Return which responses of a full basket conclude efficacy at the final look with all others empty."""
+    found = np.zeros((len(most), max(most) + 1), np.int64)
+    for cell, number in enumerate(most):
+        x = np.zeros((number + 1, len(most)), np.int64)
+        n, still_open = np.zeros_like(x), np.zeros_like(x)
+        x[:, cell], n[:, cell], still_open[:, cell] = np.arange(number + 1), number, 1
+        judged = judge_states(plan, room, plan.limits.looks - 1, n, x, still_open, 1)
+        found[cell, : number + 1] = judged.verdict[:, cell] == verdicts.EFFICACY
+    return found
+
+
+def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan, Room]:
+    """Return the plan of a basket design under one truth, and what its desk must hold."""
+    setting = BasketSetting.of(scenario, design)
+    strata = scenario.population.stratum_names()
+    rules = _Rules(setting)
+    frame = frame_of(setting, truth)
+    model, scratch = setting.design.analysis.model(frame)
+    upto = np.cumsum(shares_of(scenario))
+    upto[-1] = 1.0
+    slow = [place.spec.closes_if for place in setting.places]
+    screening = Screening(
+        scenario.population.accrual.plan(),
+        upto,
+        np.array([setting.baskets.index(name) if name in setting.baskets else -1 for name in strata]),
+        endpoint_of(scenario, scenario.truths[truth], setting.design.endpoint, [setting.arm], strata),
+        np.array(setting.most),
+        np.array([place.spec.opens_at_month for place in setting.places]),
+        np.array([math.inf if spec is None else spec.by_month for spec in slow]),
+        np.array([0 if spec is None else spec.fewer_than for spec in slow]),
+        setting.in_all,
+        setting.design.max_months or math.inf,
+        int(setting.design.accrual_at_looks == "pauses"),
+    )
+    conditions = [condition for rule in setting.design.rules for condition in rule.conditions]
+    predicts = any(condition.predictive_probability_of is not None for condition in conditions)
+    limits = CellLimits(
+        setting.looks, setting.delay, setting.design.months_to_decide, len(rules.bounds), int(predicts),
+        setting.design.succeeds_with,
+    )  # fmt: skip
+    cells = len(setting.places)
+    alone = np.zeros((cells, max(setting.most) + 1), np.int64)
+    likeness = likeness_of(setting, frame)
+    plan = canonical(CellPlan(screening, setting.schedule, model, likeness, rules.table(), alone, limits))
+    entry = cells * (TAILS + limits.bounds + 1)
+    room = Room(setting.in_all, 1, cells, limits.bounds + 3, scratch, (ENTRIES, entry))
+    return (plan._replace(alone=_alone(plan, room, setting.most)) if predicts else plan), room

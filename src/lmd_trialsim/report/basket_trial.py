@@ -1,0 +1,127 @@
+"""One basket trial for people: its patients, each look with what the rules saw of each basket, and the ending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lmd_trialsim.basket_replay import BasketReplay, Look, Seen
+from lmd_trialsim.designs.basket import BasketCondition, BasketRule, ByBasket
+from lmd_trialsim.designs.rules import PowerCutOff
+from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
+from lmd_trialsim.kernel.rules import GO_ON
+from lmd_trialsim.report import page
+from lmd_trialsim.report.spoken import SIGNS, plain, tell
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
+
+
+def parts(trial: BasketReplay, name: str) -> Iterator[RenderableType]:
+    """Yield the page. name: of the design."""
+    scenario = trial.setting.scenario
+    yield page.heading(scenario.title)
+    yield page.prose(
+        f"replicate {trial.replicate} of design {name} under truth {trial.truth}, seed {trial.seed}, "
+        f"scenario {scenario.digest()}"
+    )
+    yield page.heading("\nRules, in order, asked of every open basket")
+    for number, rule in enumerate(trial.setting.design.rules):
+        yield page.inset(f"{number + 1}. {describe(rule)}")
+    yield page.heading("\nPatients")
+    yield _patients(trial)
+    for look in trial.looks:
+        yield from _look(look, trial)
+    yield page.heading("\nEnding")
+    yield from map(page.inset, _ending(trial))
+
+
+def describe(rule: BasketRule) -> str:
+    """Return the rule in English."""
+    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_cut(c)}" for c in rule.conditions)
+    at = {"all": "", "interim": ", at interim looks", "final": ", at the final look"}
+    when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else at[rule.at]
+    waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
+    return f"stop for {rule.stop_for} if {said}{when}{waits}"
+
+
+def subject(condition: BasketCondition) -> str:
+    """Return what a condition looks at, as in `P(rate > null rate)`."""
+    if condition.predictive_probability_of is not None:
+        return "predictive probability of success"
+    if condition.probability_that is None:
+        return "the estimate" if condition.estimate_of else "responses"
+    below = condition.below is not None
+    bound = condition.below if condition.below is not None else condition.above
+    what = "its bound" if isinstance(bound, ByBasket) else str(bound).replace("_", " ")
+    return f"P(rate {'<' if below else '>'} {what})"
+
+
+def _cut(condition: BasketCondition) -> str:
+    cut = condition.cut
+    if isinstance(cut, PowerCutOff):
+        return f"{cut.scale:g} (n/N)^{cut.power:g}"
+    if isinstance(cut, ByBasket):
+        return "a number by basket"
+    return ", ".join(f"{one:g}" for one in cut) + " look by look" if isinstance(cut, list) else f"{cut:g}"
+
+
+def _patients(trial: BasketReplay) -> RenderableType:
+    words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
+    if trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "survival_at_month":
+        words[RESPONSE] = "event-free"
+    bad = "event" if words[RESPONSE] == "event-free" else "no response"
+    rows = [
+        [
+            str(p.number), f"{p.month:.2f}", p.basket,
+            f"{words.get(p.outcome, bad)}, known in month {p.month + trial.setting.delay:.2f}",
+        ]
+        for p in trial.patients
+    ]  # fmt: skip
+    return page.grid(["patient", "month", "basket", "what happens"], rows, left=4)
+
+
+def _look(look: Look, trial: BasketReplay) -> Iterator[RenderableType]:
+    yield page.heading(f"\nLook {look.number}, month {look.month:.2f}: {look.enrolled} enrolled")
+    for seen in look.baskets:
+        judged = "" if seen.look is not None else ": not judged at this look"
+        yield page.inset(
+            f"{seen.basket}: {seen.responses} of {seen.patients} responded, posterior mean {plain(seen.mean)}{judged}"
+        )
+        for line in _of_rules(seen, trial):
+            yield page.inset(f"  {line}")
+
+
+def _of_rules(seen: Seen, trial: BasketReplay) -> Iterator[str]:
+    if seen.look is None:
+        return
+    for number, (rule, answers) in enumerate(zip(trial.setting.design.rules, seen.answers, strict=True), 1):
+        if not answers:
+            yield f"rule {number}: silent"
+        for answer, condition in zip(answers, rule.conditions, strict=False):
+            yield f"rule {number}: {tell(answer, subject(condition))}"
+    last = seen.look == trial.setting.looks
+    if seen.verdict != GO_ON:
+        yield f"{VERDICTS[seen.verdict]}: the basket closes"
+    else:
+        yield "no rule speaks: inconclusive" if last else "no rule speaks"
+
+
+def _ending(trial: BasketReplay) -> Iterator[str]:
+    for name, rate in zip(trial.setting.baskets, trial.rates, strict=True):
+        judged = [
+            seen for look in trial.looks for seen in look.baskets if seen.basket == name and seen.look is not None
+        ]
+        if not judged:
+            yield f"{name}: never judged; true rate {plain(rate)}."
+            continue
+        end = judged[-1]
+        yield (
+            f"{name}: {VERDICTS[end.verdict]} at its look {end.look} with {end.responses} of {end.patients}; "
+            f"estimate {plain(end.mean)}, true rate {plain(rate)}."
+        )
+    how = "a success" if trial.succeeded else "no success"
+    closed = ", closed as it stood" if trial.closed else ""
+    yield f"The trial is {how}, decided in month {trial.months:.2f} with {len(trial.patients)} patients{closed}."
