@@ -97,6 +97,7 @@ def test_every_scenario_runs(path):
 @scenarios
 def test_every_design_and_truth_lowers(path):
     scenario = loaded(path)
-    for design in scenario.designs:
-        for truth in scenario.truths:
+    for design, spec in scenario.designs.items():
+        # The tables of baskets differ by truth in the bound of the true rates only.
+        for truth in list(scenario.truths)[: 1 if isinstance(spec, Basket) else None]:
             scenario.plan(design, truth)

@@ -17,8 +17,9 @@ from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.effects import is_null, true_effect
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import Job, Room, run_jobs
+from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.engine.tally import Tally
-from lmd_trialsim.lowering import Setting, lower
+from lmd_trialsim.lowering import Setting
 from lmd_trialsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def job_of(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
     if isinstance(scenario.designs[design], Basket):
         return basket_job(scenario, design, truth, replicates)
     setting = Setting.of(scenario, design)
-    plan = lower(scenario, design, truth)
+    plan = scenario.plan(design, truth)
+    assert isinstance(plan, TrialPlan)
     questions = plan.rules.needed.shape[0]
     tally = functools.partial(
         Tally.of,

@@ -101,7 +101,7 @@ def built(
     def builder(level: tuple[int, float]) -> _Builder:
         return _Builder(frame, mean, rule_of(sd, level[0]), mixtures, offsets, level[1])
 
-    level, error = _good_enough(frame, builder)
+    level, error = _Question(frame, builder).answer(mean, sd, mixtures, offsets.tolist())
     model = builder(level).whole(frame, error)
     return model, len(model.prior) + 8
 
@@ -119,6 +119,32 @@ def rows_of(numbers: list[int]) -> tuple[Counts, NDArray[np.int64]]:
 
 
 SAMPLES = 60
+
+
+@functools.cache
+def _level_of(question: str, ask: _Question) -> tuple[tuple[int, float], float]:
+    """Return what `_good_enough` finds. question: all that it depends on, so that every truth of a design asks once."""
+    del question
+    return _good_enough(ask.frame, ask.builder)
+
+
+class _Question:
+    """What a level is sought for; any two are alike to the cache, which looks at the words beside it."""
+
+    def __init__(self, frame: Frame, builder: Callable[[tuple[int, float]], _Builder]) -> None:
+        self.frame, self.builder = frame, builder
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question)
+
+    def answer(self, *about: object) -> tuple[tuple[int, float], float]:
+        """Return the level and its error; `about`: the priors, in words."""
+        frame = self.frame
+        asked = frame.bounds[: max(frame.judged, 1)].tolist()
+        return _level_of(repr((frame.numbers, frame.occurring, frame.null.tolist(), asked, *about)), self)
 
 
 def _good_enough(frame: Frame, builder: Callable[[tuple[int, float]], _Builder]) -> tuple[tuple[int, float], float]:
@@ -195,7 +221,7 @@ def built_of_several(
         def builder(level: tuple[int, float], part: Component = part, alone: list[Mixture] = alone) -> _Builder:
             return _Builder(frame, part.mean, rule_of(part.sd, level[0]), alone, offsets, level[1])
 
-        level, error = _good_enough(frame, builder)
+        level, error = _Question(frame, builder).answer(part.mean, part.sd, alone, offsets.tolist())
         found.append(builder(level))
         errors.append(error)
     nodes = max(len(one.prior) for one in found)
