@@ -22,6 +22,12 @@ EXCEPTIONS: set[tuple[str, str, str]] = set()
 
 scenarios = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
+# Baskets whose looks find any number of patients take large tables.
+SLOW = ("her3_dxd_baskets", "intrathecal_pemetrexed_baskets", "pembrolizumab_baskets", "tdxd_baskets")
+played = pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in FILES]
+)
+
 
 def loaded(path: Path) -> Scenario:
     with warnings.catch_warnings():
@@ -76,7 +82,7 @@ def test_every_scenario_compares_designs_under_several_truths(path):
     assert not any(is_null(scenario, design, "published") for design in scenario.designs)
 
 
-@scenarios
+@played
 def test_every_scenario_runs(path):
     scenario = loaded(path)
 
@@ -94,7 +100,7 @@ def test_every_scenario_runs(path):
         assert row.get("expected_patients").estimate > 0
 
 
-@scenarios
+@played
 def test_every_design_and_truth_lowers(path):
     scenario = loaded(path)
     for design, spec in scenario.designs.items():

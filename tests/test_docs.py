@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmd_trialsim import simulation
+from lmd_trialsim import basket_trials, simulation
+from lmd_trialsim.cell_characteristics import CellFacts, of_cells
 from lmd_trialsim.characteristics import VERDICTS, Facts
 from lmd_trialsim.characteristics import of as characteristics_of
 from lmd_trialsim.engine.backends import play
@@ -16,15 +17,20 @@ from lmd_trialsim.scenario import Scenario
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FENCE = re.compile(r"^```yaml (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-ENDPOINT = {
-    "survival": "os: {kind: time_to_event}",
-    "binary": "response: {kind: binary, assessed_after_months: 1.5}",
-}
+RESPONSE = "response: {kind: binary, assessed_after_months: 1.5}"
+RATES = "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}"
+ENDPOINT = {"survival": "os: {kind: time_to_event}", "binary": RESPONSE, "basket": RESPONSE}
 COURSES = {
     "survival": "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}",
-    "binary": "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}",
+    "binary": RATES,
+    "basket": RATES,
 }
-POPULATION = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
+TWO_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
+POPULATION = {
+    "survival": TWO_STRATA,
+    "binary": TWO_STRATA,
+    "basket": "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.3, c: 0.2}",
+}
 DESIGN = {
     "survival": """
         plain:
@@ -46,6 +52,15 @@ DESIGN = {
           analysis: {kind: fisher_exact}
           rules: [{stop_for: efficacy, when: {p_value: one_sided, at_most: 0.025}}]
     """,
+    "basket": """
+        plain:
+          kind: basket
+          endpoint: response
+          null_rate: 0.2
+          max_patients: 10
+          analysis: {kind: independent, prior: {alpha: 1, beta: 1}}
+          rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.95}}]
+    """,
 }
 
 
@@ -61,7 +76,7 @@ def scenario_around(section: str, kind: str | None, snippet: str) -> str:
     """Return a whole scenario with the snippet in its section."""
     kind = kind or "survival"
     parts = {
-        "population": POPULATION,
+        "population": POPULATION[kind],
         "endpoints": ENDPOINT[kind],
         "arms": "control: {control: true}\ntreatment: {}",
         "truths": f"plain: {{{COURSES[kind]}}}",
@@ -130,4 +145,47 @@ def test_every_characteristic_is_defined():
     for null in (True, False, None):
         facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True)
         names |= {c.name for c in characteristics_of(tally, facts)}
-    assert {re.sub(r"_look_\d+$", "_look_k", name) for name in names} <= defined
+    assert _without_looks(names) <= defined
+
+
+BASKETS = """
+schema: 1
+title: All characteristics of baskets
+population: {accrual: {patients_per_month: 3}, strata: {a: 0.5, b: 0.5}}
+endpoints: {response: {kind: binary}}
+arms: {treatment: {}}
+truths: {plain: {response: {treatment: {by_stratum: {a: {rate: 0.2}, b: {rate: 0.4}}}}}}
+designs:
+  plain:
+    kind: basket
+    endpoint: response
+    baskets: {a: {}, b: {closes_if: {by_month: 3, fewer_than: 3}}}
+    null_rate: 0.2
+    max_patients: 10
+    max_months: 12
+    looks: {in_all: [8]}
+    analysis: {kind: hierarchical, mean: {mean: -1, sd: 2}, sd: {kind: fixed, value: 0.5}}
+    rules:
+      - {stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.9}}
+      - {stop_for: harm, when: {probability_that: rate, below: 0.1, exceeds: 0.9}}
+      - {stop_for: futility, when: {probability_that: rate, above: null_rate, is_below: 0.1}}
+"""
+
+
+def test_every_characteristic_of_baskets_is_defined():
+    page = (DOCS / "characteristics.md").read_text(encoding="utf-8")
+    defined = set(re.findall(r"^\| `([a-z0-9_]+)`", page, re.MULTILINE))
+    scenario = Scenario.of(compose(BASKETS, "example"))
+    job = simulation.job_of(scenario, "plain", "plain", 300)
+    tally = job.tally(play(job, 1, 0, 300))
+    told = basket_trials.basket_characteristics(scenario, "plain", "plain", tally, job.plan)
+    names = {c.name for c in told}
+    for null in ((True, True), (False, False), (True, False), None):
+        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True)
+        names |= {c.name for c in of_cells(tally, facts)}
+    assert "quadrature_error" in names
+    assert _without_looks(names) <= defined
+
+
+def _without_looks(names: set[str]) -> set[str]:
+    return {re.sub(r"_look_\d+$", "_look_k", name) for name in names}

@@ -221,7 +221,7 @@ class NaiveTrial:
             while waiting_slow and waiting_slow[0][0] < now:
                 self.close_if_slow(waiting_slow.pop(0)[1])
             while arrival <= now < math.inf:
-                person = self.screen(arrival, decision, last_decision, look)
+                person = self.screen(arrival, decision, look)
                 self.came += 1
                 if person is not None:
                     assessments.append(person)
@@ -254,7 +254,7 @@ class NaiveTrial:
                         self.months = decision
                         if not final and not self.pauses:
                             while arrival <= min(decision, self.closes):
-                                self.screen(arrival, decision, last_decision, look)
+                                self.screen(arrival, decision, look)
                                 arrival = next(arrivals)
                         return self
 
@@ -269,7 +269,7 @@ class NaiveTrial:
     def enrolled(self):
         return sum(cell.taken for cell in self.cells)
 
-    def screen(self, month, decision, last_decision, look):  # noqa: ARG002
+    def screen(self, month, decision, look):
         """Take the patient who comes, or turn him away."""
         patient = self.came
         stratum = self.stratum_of(patient)

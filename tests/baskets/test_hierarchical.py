@@ -66,9 +66,8 @@ class DenseGrid:
         others = np.stack([prior * np.delete(marginal, k, axis=1).prod(axis=1) for k in baskets], axis=1)
         above = (others * high * (x == n)).sum(axis=2)
         sums = self._on_panels if tau > 0.2 else self._on_even_grid
-        return (prior * marginal.prod(axis=1)).sum(axis=1), sums(n, x, theta_of, cuts, tau, mu, others, end) + above[
-            :, None
-        ]
+        parts = sums(n, x, theta_of, cuts, tau, mu, others, end) + above[:, None]
+        return (prior * marginal.prod(axis=1)).sum(axis=1), parts
 
     @staticmethod
     def _spread(f, even, mu, width, tau):
@@ -94,7 +93,7 @@ class DenseGrid:
         return np.stack(found, axis=2)
 
     @staticmethod
-    def _on_even_grid(n, x, theta_of, cuts, tau, mu, others, end):
+    def _on_even_grid(n, x, theta_of, cuts, tau, mu, others, _):
         h = mu[1] - mu[0]
         theta = mu + theta_of
         density = likelihood_of(n, x, theta) * (others / h if tau == 0 else convolved(others, h, tau))
@@ -163,9 +162,8 @@ def shares(sums):
 
 def inverse_gamma(shape, rate, least=0.0, most=math.inf):
     def cumulative(tau):
-        low, high, here = (
-            stats.invgamma.cdf(v, shape, scale=rate) for v in (least, most, np.clip(tau**2, least, most))
-        )
+        of_square = stats.invgamma(shape, scale=rate).cdf
+        low, high, here = of_square(least), of_square(most), of_square(np.clip(tau**2, least, most))
         return (here - low) / (high - low)
 
     return cumulative
@@ -321,14 +319,10 @@ def homogeneity(data):
 def test_a_calibrated_scale():
     # Chu and Yuan (2018): tau^2 = exp(a + b log T). Where all rates agree, tau is 0.
     draw = np.random.default_rng()
-    x = [
-        [4, 4, 4, 4],
-        [0, 0, 0, 0],
-        [2, 3, 6, 3],
-        [0, 0, 0, 20],
-        *draw.binomial(20, [0.1, 0.2, 0.3, 0.3], (4, 4)).tolist(),
-    ]
-    counts = np.stack([np.full((len(x), 4), 20), np.array(x)], axis=2)
+    x = np.concatenate(
+        [[[4, 4, 4, 4], [0, 0, 0, 0], [2, 3, 6, 3], [0, 0, 0, 20]], draw.binomial(20, [0.1, 0.2, 0.3, 0.3], (4, 4))]
+    )
+    counts = np.stack([np.full_like(x, 20), x], axis=2)
     spec = CalibratedHierarchicalSpec.model_validate(
         {"kind": "calibrated_hierarchical", "mean": {"mean": MEAN, "sd": SD}, "a": -3.0, "b": 1.4}
     )
@@ -385,7 +379,7 @@ def own_sums(count, offset, mean, sd, bounds):
 
 
 def exnex_by_brute_force(parts, own_weight, own, counts, offsets, bounds):
-    """(bounds + 2, baskets); parts: (weight, DenseGrid, distribution function of tau); own: (mean, sd) of each basket."""
+    """(bounds + 2, baskets); parts: (weight, DenseGrid, distribution function of tau); own: (mean, sd) by basket."""
     baskets = range(len(counts))
     rows = len(bounds) + 2
     alone = [own_sums(counts[k], offsets[k], *own[k], [row[k] for row in bounds]) for k in baskets]
@@ -489,7 +483,7 @@ def by_gaussian_approximation(y, n, rate, mean, variance, bound):
 
 
 def test_inla_of_three_baskets():
-    """R10's numbers are those of imprint's INLA, up to .05 off the posterior: the same model, approximated, meets them."""
+    """R10's numbers are imprint's INLA, up to .05 off the posterior: the same model, approximated, meets them."""
     scale, cumulative = SCALES["inverse_gamma_variance"]
     y, bounds = [(3, 4, 9), (2, 8, 12)], [[0.1] * 3]
     theirs = np.array([[0.8151, 0.8694, 0.9754], [0.5693, 0.9950, 0.9999]])
@@ -553,10 +547,8 @@ def pooled_by_quadrature(data, offsets, bounds):
 
     def integral(low=-math.inf, power=0, offset=0.0):
         def f(theta):
-            log_lik = sum(
-                x * log_expit(theta + o) + (n - x) * log_expit(-theta - o)
-                for (n, x), o in zip(data, offsets, strict=True)
-            )
+            logits = theta + np.array(offsets)
+            log_lik = (data[:, 1] * log_expit(logits) + (data[:, 0] - data[:, 1]) * log_expit(-logits)).sum()
             most = sum(log_most(int(n), int(x)) for n, x in data)
             return math.exp(log_lik - most - 0.5 * ((theta - MEAN) / SD) ** 2) * expit(theta + offset) ** power
 

@@ -1,5 +1,6 @@
 """The rules of quadrature of hierarchical models: what they promise to integrate, against scipy."""
 
+import itertools
 import math
 
 import numpy as np
@@ -90,12 +91,11 @@ def mean_of(f, distribution):
     edges = np.log(np.concatenate([[1e-12], np.geomspace(1e-6, 1e6, 97), [1e12]]))
     extra = np.log([1e-3, 0.1, 2.0, 10**1.5])  # where a density of PRIORS begins or ends
     edges = np.unique(np.concatenate([edges, extra]))
-    return sum(
-        quad(lambda s: f(math.exp(s)) * distribution.pdf(math.exp(s)) * math.exp(s), a, b, epsabs=1e-14, epsrel=1e-12)[
-            0
-        ]
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    )
+
+    def integrand(s):
+        return f(math.exp(s)) * distribution.pdf(math.exp(s)) * math.exp(s)
+
+    return sum(quad(integrand, a, b, epsabs=1e-14, epsrel=1e-12)[0] for a, b in itertools.pairwise(edges))
 
 
 @pytest.mark.parametrize("order", [3, 8, 12])
@@ -202,9 +202,7 @@ def test_panels_follow_the_product_of_likelihoods(fineness):
             return np.prod(p**x * (1 - p) ** (numbers - x), axis=-1) * stats.norm.pdf(mu, mean, sd)
 
         pieces = np.linspace(mean - 8 * sd, mean + 8 * sd, 81)
-        expected = sum(
-            quad(value, a, b, epsabs=0, epsrel=1e-11)[0] for a, b in zip(pieces[:-1], pieces[1:], strict=True)
-        )
+        expected = sum(quad(value, a, b, epsabs=0, epsrel=1e-11)[0] for a, b in itertools.pairwise(pieces))
         assert (weights * value(nodes)).sum() == pytest.approx(expected, rel=1e-5)
 
 
