@@ -509,9 +509,6 @@ def in_another_process(scenario, seconds, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, raises=subprocess.TimeoutExpired, reason="await_one screens for ever once all baskets have closed"
-)
 def test_a_trial_in_one_whose_baskets_all_close_ends():
     closes = {"closes_if": {"by_month": 1.0, "fewer_than": 20}}
     baskets = {"a": closes, "b": closes}
@@ -521,7 +518,6 @@ def test_a_trial_in_one_whose_baskets_all_close_ends():
 
 
 @pytest.mark.slow
-@wrong("await_one reads the next look of baskets that have had their last one")
 def test_no_look_beyond_the_last_is_read():
     scenario = evenly({"a": 0.5, "b": 0.5}, looks={"in_one": [2]}, max_patients=4, rules=GOES_ON)
     ended = in_another_process(scenario, 600, NUMBA_BOUNDSCHECK="1", LMD_TRIALSIM_CACHE="/nowhere/to/be/written")

@@ -185,12 +185,17 @@ def await_one(schedule: InOne, plan, stream, desk, look):
     cells = desk.cells.shape[1]
     ready = False
     while not (ready or state.exhausted):
+        still_open = 0
         for number in range(cells):
             cell = desk.cells[0, number]
-            wanted = schedule.number[cell.look, number]
-            cell.wanted = wanted if plan.pauses else plan.most[number]
-            ready = ready or (cell.open and not _lacks(plan, desk, number, wanted))
-        if not ready:
+            if cell.open:
+                wanted = schedule.number[cell.look, number]
+                cell.wanted = wanted if plan.pauses else plan.most[number]
+                ready = ready or not _lacks(plan, desk, number, wanted)
+                still_open += 1
+        if still_open == 0:
+            state.exhausted = 1
+        elif not ready:
             _screen_one(plan, stream, desk)
     if state.exhausted:
         _mark_all(desk, schedule.number.shape[0] - 1)
@@ -198,15 +203,15 @@ def await_one(schedule: InOne, plan, stream, desk, look):
     first = math.inf
     for number in range(cells):
         cell = desk.cells[0, number]
-        wanted = schedule.number[cell.look, number]
-        if cell.open and not _lacks(plan, desk, number, wanted):
-            first = min(first, month_of_place(desk, number, wanted) + schedule.delay)
+        if cell.open and not _lacks(plan, desk, number, schedule.number[cell.look, number]):
+            first = min(first, month_of_place(desk, number, schedule.number[cell.look, number]) + schedule.delay)
     first = max(first, state.decided)
     for number in range(cells):
         cell = desk.cells[0, number]
-        wanted = schedule.number[cell.look, number]
-        there = cell.open and not _lacks(plan, desk, number, wanted)
-        cell.due = 1 if there and month_of_place(desk, number, wanted) + schedule.delay <= first else 0
+        cell.due = 0
+        if cell.open and not _lacks(plan, desk, number, schedule.number[cell.look, number]):
+            assessed = month_of_place(desk, number, schedule.number[cell.look, number]) + schedule.delay
+            cell.due = 1 if assessed <= first else 0
     month = _come_to(plan, stream, desk, first)
     if state.exhausted:
         _mark_all(desk, schedule.number.shape[0] - 1)
