@@ -21,13 +21,14 @@ from lmd_trialsim.engine.cell_states import judge_states
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.rules import CONDITION, RULE
-from lmd_trialsim.kernel.screening import Screening
+from lmd_trialsim.kernel.screening import ALL_PAUSE, EACH_PAUSES, Screening
 from lmd_trialsim.lowering import endpoint_of, lossless, rates_of, shares_of
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 Array = NDArray[np.float64]
+NO_CAP = 2**62
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 
 
@@ -60,8 +61,14 @@ class BasketSetting(NamedTuple):
     @property
     def in_all(self) -> int:
         """The most patients of all baskets together."""
-        caps = (self.design.max_in_all, self.scenario.population.enrolment_cap, sum(self.most))
-        return min(cap for cap in caps if cap is not None)
+        return self.design.in_all(self.places)
+
+    @property
+    def pauses(self) -> int:
+        """How accrual pauses at looks (kernel.screening)."""
+        if self.design.accrual_at_looks == "continues":
+            return 0
+        return EACH_PAUSES if self.design.looks is not None and self.design.looks.unit == "in_one" else ALL_PAUSE
 
     @property
     def delay(self) -> float:
@@ -76,8 +83,7 @@ class BasketSetting(NamedTuple):
     @property
     def looks(self) -> int:
         """How many looks there are."""
-        schedule = self.schedule
-        return len(schedule.month if hasattr(schedule, "month") else schedule.number)
+        return self.design.look_count(self.places)
 
     def rates(self, truth: str) -> list[float]:
         """Return the true rate of each basket."""
@@ -96,6 +102,8 @@ class BasketSetting(NamedTuple):
             return "Deaths or drop-outs before the assessment make the number of analysed patients random."
         if design.max_months is not None or self.scenario.population.accrual.dries_up:
             return "The trial may close as it stands, with random numbers of patients."
+        if self.scenario.population.enrolment_cap is not None:
+            return "Patients who come are limited (enrolment_cap), with random numbers in the baskets."
         if self.in_all < sum(self.most):
             return "There are fewer patients in all than the baskets take, so who fills them is random."
         if any(place.spec.closes_if is not None for place in self.places):
@@ -254,8 +262,9 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
         np.array([math.inf if spec is None else spec.by_month for spec in slow]),
         np.array([0 if spec is None else spec.fewer_than for spec in slow]),
         setting.in_all,
+        scenario.population.enrolment_cap or NO_CAP,
         setting.design.max_months or math.inf,
-        int(setting.design.accrual_at_looks == "pauses"),
+        setting.pauses,
     )
     conditions = [condition for rule in setting.design.rules for condition in rule.conditions]
     predicts = any(condition.predictive_probability_of is not None for condition in conditions)

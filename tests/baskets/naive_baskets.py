@@ -74,6 +74,7 @@ class Cell:
     evaluable: int = 0
     responses: int = 0
     estimate: float = math.nan
+    held: bool = False  # judged, the decision is not out
     people: list[Person] = field(default_factory=list)
 
     @property
@@ -144,12 +145,12 @@ class NaiveTrial:
         if unit == "months":
             return unit, [*listed, math.inf]
         if unit == "in_all":
-            return unit, [*(n for n in listed if n < self.in_all), self.in_all]
+            return unit, [*listed, self.in_all]
         rows = [
             [min(n.get(b, m) if isinstance(n, dict) else n, m) for b, m in zip(names, self.most, strict=True)]
             for n in listed
         ]
-        return unit, [*(row for row in rows if row != self.most), self.most]
+        return unit, [*rows, self.most]
 
     # ---- who comes
 
@@ -164,6 +165,9 @@ class NaiveTrial:
             even = accrual.get("arrivals") == "equally_spaced"
             expected += 1.0 if even else -math.log(self.draws.at(ARRIVAL, patient))
             patient += 1
+            if patient > self.population.get("enrolment_cap", math.inf):
+                yield math.inf
+                continue
             left, month = expected, math.inf
             for (start, rate), (end, _) in pairwise(pieces):
                 if rate > 0 and left <= rate * (end - start):
@@ -234,6 +238,7 @@ class NaiveTrial:
                 last_decision = decision
                 for cell in self.cells:
                     cell.state = "closed" if cell.state == "pending" else cell.state
+                    cell.held = False
                 if not self.open_cells():
                     self.months = decision
                     return self
@@ -254,7 +259,10 @@ class NaiveTrial:
                         self.months = decision
                         if not final and not self.pauses:
                             while arrival <= min(decision, self.closes):
+                                while waiting_slow and waiting_slow[0][0] < arrival:
+                                    self.close_if_slow(waiting_slow.pop(0)[1])
                                 self.screen(arrival, decision, look)
+                                self.came += 1
                                 arrival = next(arrivals)
                         return self
 
@@ -279,7 +287,7 @@ class NaiveTrial:
         cell = self.cells[number]
         if cell.state == "closed" or cell.taken >= cell.most or cell.placed >= cell.most or month < cell.opens:
             return None
-        if self.pauses and (decision is not None or self.waits(number, look)):
+        if self.pauses and ((decision is not None and self.unit != "in_one") or self.waits(number, look)):
             return None
         person = Person(month, number, self.outcome_of(patient, stratum))
         cell.people.append(person)
@@ -290,9 +298,8 @@ class NaiveTrial:
         if self.unit == "in_each":
             return self.cells[number].placed >= self.wanted[look][number]
         if self.unit == "in_one":
-            return any(
-                self.cells[i].full(self.wanted[min(self.cells[i].look, self.looks - 1)][i]) for i in self.open_cells()
-            )
+            cell = self.cells[number]
+            return cell.held or cell.full(self.wanted[cell.look][number])
         if self.unit == "in_all":
             return sum(cell.placed for cell in self.cells) >= self.wanted[look]
         return False
@@ -395,11 +402,17 @@ class NaiveTrial:
                 return VERDICTS[rule["stop_for"]]
         return 0
 
+    def has_no_more(self, number):
+        """Whether it is the final look of a basket that has looks of its own: it is full."""
+        wanted, cell = self.wanted[self.cells[number].look], self.cells[number]
+        return self.unit == "in_one" and (wanted[number] >= cell.most or cell.placed < wanted[number])
+
     def judge(self, due, final):
-        verdicts = {i: self.verdict(i, self.looks - 1 if final else self.cells[i].look) for i in due}
+        look_of = {i: self.looks - 1 if final or self.has_no_more(i) else self.cells[i].look for i in due}
+        verdicts = {i: self.verdict(i, look) for i, look in look_of.items()}
         for i, verdict in verdicts.items():
-            cell = self.cells[i]
-            look = self.looks - 1 if final else cell.look
+            cell, look = self.cells[i], look_of[i]
+            cell.held = True
             if verdict or look == self.looks - 1:
                 cell.state, cell.verdict, cell.judged_at = "pending", verdict, look
                 cell.evaluable, cell.responses = cell.counted

@@ -58,7 +58,7 @@ def scenario_of(rates, design, shares=None, **truths):
                 "null_rate": 0.2,
                 "target_rate": 0.4,
                 "max_patients": 12,
-                "rules": RULES,
+                "rules": [rule for rule in RULES if "looks" in design or rule.get("at") != "interim"],
                 **design,
             }
         },

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.designs.basket import MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
 from lmd_trialsim.designs.basket import Place as BasketPlace
 from lmd_trialsim.designs.rules import PowerCutOff
@@ -44,11 +45,16 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
     places = design.places(list(strata))
     for place in places:
         yield from _of_place(scenario, at, design, place)
-    yield from _of_looks(at, design, places)
+    complaints = list(_of_looks(at, design, places))
+    yield from complaints
     for i, rule in enumerate(design.rules):
+        if not complaints:
+            yield from _of_hearing((*at, "rules", i), design, rule, places)
         for j, condition in enumerate(rule.conditions):
             here = (*at, "rules", i, "when") if isinstance(rule.when, BasketCondition) else (*at, "rules", i, "when", j)
-            yield from _of_condition(here, design, rule, condition, places)
+            yield from _of_condition(here, design, condition, places)
+            if not complaints and isinstance(condition.cut, list):
+                yield from _of_list(here, design, rule, condition, places)
     if not any(rule.stop_for == "efficacy" for rule in design.rules):
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
     if design.succeeds_with > len(places):
@@ -100,17 +106,37 @@ def _of_looks(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[
         elif unit in ("in_each", "in_one") and item > max(most.values()):
             text = f"is after the last patient of every basket (max_patients: {max(most.values())})"
             yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients.")
-        elif unit == "in_all" and item > sum(most.values()):
-            text = f"is after the last patient of all baskets, {sum(most.values())}"
-            yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients.")
+        elif unit == "in_all" and item > design.in_all(places):
+            text = f"is after the last patient of all baskets, {design.in_all(places)}"
+            yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients or max_in_all.")
         elif unit == "months" and design.max_months is not None and item >= design.max_months:
             text = f"is not before the trial closes, at month {design.max_months:g}"
             yield At(place, text, got=f"{item:g}", way_out="Lower it, or raise max_months.")
 
 
-def _of_condition(
+def _of_hearing(at: Place, design: Basket, rule: BasketRule, places: list[BasketPlace]) -> Iterator[At]:
+    """Yield why a rule could never be heard, or speaks at looks that do not exist."""
+    count = design.look_count(places)
+    yield from looks_beyond(at, rule.at if isinstance(rule.at, list) else [], count)
+    if not rule.looks(count):
+        text = "the only look is the final one, so this rule would never speak. Add looks, or remove the rule."
+        yield At((*at, "at"), text)
+    most = max(place.max_patients for place in places)
+    if rule.from_patients > most:
+        text = f"the rule would never speak: a basket has {most} patients at most"
+        yield At((*at, "from_patients"), text, got=str(rule.from_patients), way_out="Lower it.")
+
+
+def _of_list(
     at: Place, design: Basket, rule: BasketRule, condition: BasketCondition, places: list[BasketPlace]
 ) -> Iterator[At]:
+    speaks = len(rule.looks(design.look_count(places)))
+    if len(condition.cut) != speaks:
+        text = f"has {len(condition.cut)} numbers, and the rule speaks at {speaks} looks (the final one included)"
+        yield At((*at, condition.comparison), text, way_out="Give one for each.", key=True)
+
+
+def _of_condition(at: Place, design: Basket, condition: BasketCondition, places: list[BasketPlace]) -> Iterator[At]:
     for name in ("above", "below"):
         bound = getattr(condition, name)
         if bound is None:
@@ -129,12 +155,6 @@ def _of_condition(
     cut = condition.cut
     if isinstance(cut, ByBasket):
         yield from _of_names((*at, condition.comparison, "by_basket"), cut, places, math.inf)
-    elif isinstance(cut, list):
-        looks = 1 + (len(design.looks.listed()) if design.looks is not None else 0)
-        speaks = len(rule.looks(looks))
-        if len(cut) != speaks:
-            text = f"has {len(cut)} numbers, and the rule speaks at {speaks} looks (the final one included)"
-            yield At((*at, condition.comparison), text, way_out="Give one for each.", key=True)
     elif isinstance(cut, PowerCutOff) and design.looks is not None and design.looks.unit == "months":
         text = "looks by months have no planned share of patients. Give a number, or one for each look."
         yield At((*at, condition.comparison), text, key=True)

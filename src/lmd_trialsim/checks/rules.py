@@ -46,14 +46,19 @@ def complaints_of_rules(scenario: Scenario, at: Place, design: General) -> Itera
     yield from _contradictions(at, design)
 
 
-def _of_hearing(at: Place, design: General, rule: Rule) -> Iterator[At]:
-    """Yield why a rule could never be heard, or speaks at looks that do not exist."""
-    count = design.looks.count
-    listed = rule.at if isinstance(rule.at, list) else []
+def looks_beyond(at: Place, listed: list[int], count: int) -> Iterator[At]:
+    """Yield the looks in the list `at:` of the rule at `at` that do not exist."""
     for j, look in enumerate(listed):
         if look > count:
             what = f"there are {count} looks" if count > 1 else "there is one look"
             yield At((*at, "at", j), what, got=str(look), allowed=f"1 to {count}" if count > 1 else "1")
+
+
+def _of_hearing(at: Place, design: General, rule: Rule) -> Iterator[At]:
+    """Yield why a rule could never be heard, or speaks at looks that do not exist."""
+    count = design.looks.count
+    listed = rule.at if isinstance(rule.at, list) else []
+    yield from looks_beyond(at, listed, count)
     if rule.stop_accrual_for is not None:
         if design.looks.final is None:
             text = "needs a final look by follow-up. Add looks: final: {follow_up_months: ...}."

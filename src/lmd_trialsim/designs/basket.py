@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
-from lmd_trialsim.designs.cell_looks import BasketLooks
+from lmd_trialsim.designs.cell_looks import BasketLooks, interim_looks
 from lmd_trialsim.designs.generic import DesignSpec, Patients
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
-from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff
+from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
 from lmd_trialsim.reading import At, Several
 
@@ -132,6 +132,11 @@ class BasketRule(Spec):
         0, description="silent before so many of the basket's patients are evaluable"
     )
 
+    @model_validator(mode="after")
+    def _looks_increase(self) -> BasketRule:
+        check_sorted(self.at)
+        return self
+
     @property
     def conditions(self) -> list[BasketCondition]:
         """The conditions, all of which must hold."""
@@ -205,6 +210,16 @@ class Basket(DesignSpec):
             )
             for name, spec in named.items()
         ]
+
+    def in_all(self, places: list[Place]) -> int:
+        """Return the most patients of all baskets together."""
+        together = sum(place.max_patients for place in places)
+        return min(self.max_in_all or together, together)
+
+    def look_count(self, places: list[Place]) -> int:
+        """Return how many looks there are, the final one included."""
+        names, most = [place.name for place in places], [place.max_patients for place in places]
+        return 1 + len(interim_looks(self.looks, names, most, self.in_all(places)))
 
     def bound(self, bound: Any, place: Place) -> float:
         """Return the rate that a condition's bound is for a basket; NaN where it has none."""

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Number, check_increasing
 from lmd_trialsim.evidence.quantities import PlainPositiveMonths, Spec
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.screening import CLOSED, month_of_place, next_arrival, screen, screen_until
-from lmd_trialsim.kernel.seams import await_cells
+from lmd_trialsim.kernel.screening import STUCK, WAITS, last_assessed, month_of_place
+from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged, month_due
 from lmd_trialsim.reading import At
 
 InCells = Every | Annotated[list[Number | dict[str, Number]], Field(min_length=1, max_length=MOST_LOOKS)]
@@ -88,18 +88,50 @@ class AtCalendarMonths(NamedTuple):
     delay: float
 
 
+def interim_looks(looks: BasketLooks | None, baskets: list[str], most: list[int], in_all: int) -> list[Any]:
+    """Return the numbers or months of the interim looks, (looks,) or (looks, baskets).
+
+    One that asks for the last patient is the final look, which comes by itself.
+    """
+    if looks is None:
+        return []
+    listed = looks.listed()
+    if looks.unit == "months":
+        return listed
+    if looks.unit == "in_all":
+        return [number for number in listed if number < in_all]
+    rows = [
+        [min(item.get(b, m) if isinstance(item, dict) else item, m) for b, m in zip(baskets, most, strict=True)]
+        for item in listed
+    ]
+    return [row for row in rows if row != most]
+
+
 def schedule_of(looks: BasketLooks | None, baskets: list[str], most: list[int], in_all: int, delay: float) -> Any:
     """Return the schedule that kernels read, with the final look behind the interim ones."""
-    listed = looks.listed() if looks is not None else []
+    interim = interim_looks(looks, baskets, most, in_all)
     unit = looks.unit if looks is not None else "in_each"
     if unit == "months":
-        return AtCalendarMonths(np.array([*listed, math.inf]), delay)
+        return AtCalendarMonths(np.array([*interim, math.inf]), delay)
     if unit == "in_all":
-        return InAll(np.array([*(n for n in listed if n < in_all), in_all]), delay)
-    rows = [[min(item.get(b, m) if isinstance(item, dict) else item, m) for b, m in zip(baskets, most, strict=True)]
-            for item in listed]  # fmt: skip
-    rows = [row for row in rows if row != most]
-    return (InOne if unit == "in_one" else InEach)(np.array([*rows, most]), delay)
+        return InAll(np.array([*interim, in_all]), delay)
+    return (InOne if unit == "in_one" else InEach)(np.array([*interim, most]), delay)
+
+
+@kernel
+def _reaches(plan, desk, number, wanted):
+    """Return whether the cell has the wanted places filled, or is full."""
+    cell = desk.cells[0, number]
+    return cell.placed >= wanted or cell.enrolled >= plan.most[number]
+
+
+@kernel
+def _all_full(plan, desk):
+    """Return whether no open cell has room."""
+    for number in range(desk.cells.shape[1]):
+        if desk.cells[0, number].open and not _reaches(plan, desk, number, plan.most[number]):
+            return False
+    return True
 
 
 @kernel
@@ -109,146 +141,158 @@ def _mark_all(desk, look):
         desk.cells[0, number].look = look
 
 
-@kernel
-def _lacks(plan, desk, number, wanted):
-    """Return whether the cell has fewer than the wanted places filled, and can still fill them."""
-    cell = desk.cells[0, number]
-    return cell.open and cell.placed < wanted and cell.enrolled < plan.most[number]
+@limit_places.case
+def limit_in_each(schedule: InEach, plan, desk, look):
+    """Where accrual pauses, no cell takes more than the look needs."""
+    if plan.pauses:
+        for number in range(desk.cells.shape[1]):
+            desk.cells[0, number].wanted = schedule.number[look, number]
 
 
-@kernel
-def _any_lacks(plan, desk, wanted):
+@lacks_patients.case
+def lacks_in_each(schedule: InEach, plan, desk, look):
+    """Until the last of the open cells has its number, or is full."""
     for number in range(desk.cells.shape[1]):
-        if _lacks(plan, desk, number, wanted[number]):
+        if desk.cells[0, number].open and not _reaches(plan, desk, number, schedule.number[look, number]):
             return True
     return False
 
 
-@kernel
-def _screen_one(plan, stream, desk):
-    """Take or turn away the next patient; where none comes any more, say that the present look is the last."""
-    state = desk.state[0]
-    month = next_arrival(plan, stream, desk)
-    if state.enrolled >= plan.in_all or math.isinf(month):
-        state.exhausted = 1
-    elif month > plan.closes:
-        state.exhausted = CLOSED
-    else:
-        screen(plan, stream, desk, month)
-
-
-@kernel
-def _come_to(plan, stream, desk, month):
-    """Take whoever comes until the look at `month`, or until the trial closes; return the month of the look."""
-    state = desk.state[0]
-    month = max(month, state.decided)
-    if state.exhausted == CLOSED or month > plan.closes:
-        state.exhausted = CLOSED
-        month = plan.closes
-    if not plan.pauses:
-        screen_until(plan, stream, desk, month)
+@month_due.case
+def month_in_each(schedule: InEach, plan, desk, look, lack):
+    """When the last of these numbers has been assessed."""
+    if lack == WAITS:
+        return math.inf
+    if lack == STUCK:
+        desk.state[0].exhausted = 1
+        return last_assessed(desk, schedule.delay)
+    month = 0.0
+    for number in range(desk.cells.shape[1]):
+        if desk.cells[0, number].open:
+            month = max(month, month_of_place(desk, number, schedule.number[look, number]) + schedule.delay)
     return month
 
 
-@kernel
-def _last_assessed(desk, delay):
-    """Return when the last patient has been assessed."""
-    enrolled = desk.state[0].enrolled
-    return desk.patients[enrolled - 1].arrival + delay if enrolled > 0 else 0.0
-
-
-@await_cells.case
-def await_each(schedule: InEach, plan, stream, desk, look):
-    """Patients are taken until the last of the open cells has its number."""
-    state = desk.state[0]
-    cells = desk.cells.shape[1]
-    wanted = schedule.number[look]
-    if plan.pauses:
-        for number in range(cells):
-            desk.cells[0, number].wanted = wanted[number]
-    while not state.exhausted and _any_lacks(plan, desk, wanted):
-        _screen_one(plan, stream, desk)
+@mark_judged.case
+def mark_in_each(schedule: InEach, plan, desk, look, month):
+    """All open cells are judged."""
     _mark_all(desk, look)
-    month = _last_assessed(desk, schedule.delay)
-    if not state.exhausted:
-        month = 0.0
-        for number in range(cells):
-            if desk.cells[0, number].open:
-                month = max(month, month_of_place(desk, number, wanted[number]) + schedule.delay)
-    return _come_to(plan, stream, desk, month)
 
 
-@await_cells.case
-def await_one(schedule: InOne, plan, stream, desk, look):
-    """Patients are taken until the first of the open cells has its next number; only that one is judged."""
-    state = desk.state[0]
-    cells = desk.cells.shape[1]
-    ready = False
-    while not (ready or state.exhausted):
-        still_open = 0
-        for number in range(cells):
+@limit_places.case
+def limit_in_one(schedule: InOne, plan, desk, look):
+    """Where accrual pauses, a cell takes no more than its own next look needs."""
+    if plan.pauses:
+        for number in range(desk.cells.shape[1]):
             cell = desk.cells[0, number]
             if cell.open:
-                wanted = schedule.number[cell.look, number]
-                cell.wanted = wanted if plan.pauses else plan.most[number]
-                ready = ready or not _lacks(plan, desk, number, wanted)
-                still_open += 1
-        if still_open == 0:
-            state.exhausted = 1
-        elif not ready:
-            _screen_one(plan, stream, desk)
-    if state.exhausted:
-        _mark_all(desk, schedule.number.shape[0] - 1)
-        return _come_to(plan, stream, desk, _last_assessed(desk, schedule.delay))
-    first = math.inf
-    for number in range(cells):
+                cell.wanted = schedule.number[cell.look, number]
+
+
+@lacks_patients.case
+def lacks_in_one(schedule: InOne, plan, desk, look):
+    """Until the first of the open cells has its next number, or is full."""
+    for number in range(desk.cells.shape[1]):
         cell = desk.cells[0, number]
-        if cell.open and not _lacks(plan, desk, number, schedule.number[cell.look, number]):
-            first = min(first, month_of_place(desk, number, schedule.number[cell.look, number]) + schedule.delay)
-    first = max(first, state.decided)
-    for number in range(cells):
-        cell = desk.cells[0, number]
-        cell.due = 0
-        if cell.open and not _lacks(plan, desk, number, schedule.number[cell.look, number]):
-            assessed = month_of_place(desk, number, schedule.number[cell.look, number]) + schedule.delay
-            cell.due = 1 if assessed <= first else 0
-    month = _come_to(plan, stream, desk, first)
-    if state.exhausted:
-        _mark_all(desk, schedule.number.shape[0] - 1)
+        if cell.open and _reaches(plan, desk, number, schedule.number[cell.look, number]):
+            return False
+    return True
+
+
+@kernel
+def _month_of_one(schedule, plan, desk, number):
+    """Return when the cell's next look is due; inf while it lacks patients."""
+    wanted = schedule.number[desk.cells[0, number].look, number]
+    if not desk.cells[0, number].open or not _reaches(plan, desk, number, wanted):
+        return math.inf
+    return month_of_place(desk, number, wanted) + schedule.delay
+
+
+@month_due.case
+def month_in_one(schedule: InOne, plan, desk, look, lack):
+    """When the first of these numbers has been assessed."""
+    if lack == WAITS:
+        return math.inf
+    if lack == STUCK:
+        desk.state[0].exhausted = 1
+        return last_assessed(desk, schedule.delay)
+    month = math.inf
+    for number in range(desk.cells.shape[1]):
+        month = min(month, _month_of_one(schedule, plan, desk, number))
     return month
 
 
-@await_cells.case
-def await_all(schedule: InAll, plan, stream, desk, look):
-    """Patients are taken until so many have a place in all, or no open cell takes any."""
-    state = desk.state[0]
+@mark_judged.case
+def mark_in_one(schedule: InOne, plan, desk, look, month):
+    """The cells that are ready are judged; it is the final look of one that will have no more patients."""
     last = schedule.number.shape[0] - 1
-    missing = True
-    while missing and not state.exhausted:
-        placed = 0
-        for number in range(desk.cells.shape[1]):
-            placed += desk.cells[0, number].placed
-        missing = placed < schedule.number[look]
-        if missing and not _any_lacks(plan, desk, plan.most):
-            state.exhausted = 1
-        elif missing:
-            _screen_one(plan, stream, desk)
-    _mark_all(desk, last if state.exhausted else look)
-    return _come_to(plan, stream, desk, _last_assessed(desk, schedule.delay))
+    if desk.state[0].exhausted:
+        _mark_all(desk, last)
+        return
+    for number in range(desk.cells.shape[1]):
+        cell = desk.cells[0, number]
+        cell.due = 1 if _month_of_one(schedule, plan, desk, number) <= month else 0
+        if cell.due:
+            wanted = schedule.number[cell.look, number]
+            cell.look = last if cell.placed < wanted or wanted >= plan.most[number] else cell.look
 
 
-@await_cells.case
-def await_calendar(schedule: AtCalendarMonths, plan, stream, desk, look):
-    """Patients are taken until the month; at the final look, until all cells are full."""
-    state = desk.state[0]
-    month = schedule.month[look]
-    if math.isinf(month):
-        while not state.exhausted and _any_lacks(plan, desk, plan.most):
-            _screen_one(plan, stream, desk)
-    else:
-        screen_until(plan, stream, desk, min(month, plan.closes))
-    if math.isinf(month) or not _any_lacks(plan, desk, plan.most):
-        month = min(month, _last_assessed(desk, schedule.delay))
-        state.exhausted = max(state.exhausted, 1)
+@limit_places.case
+def limit_in_all(schedule: InAll, plan, desk, look):
+    """Where accrual pauses, all cells together take no more than the look needs."""
+    if plan.pauses:
+        desk.state[0].wanted = schedule.number[look]
+
+
+@lacks_patients.case
+def lacks_in_all(schedule: InAll, plan, desk, look):
+    """Until all cells together, closed ones too, have so many."""
+    return desk.state[0].placed < schedule.number[look] and not _all_full(plan, desk)
+
+
+@month_due.case
+def month_in_all(schedule: InAll, plan, desk, look, lack):
+    """When so many have been assessed."""
+    if lack == WAITS:
+        return math.inf
+    if desk.state[0].placed < schedule.number[look]:
+        desk.state[0].exhausted = 1
+        return last_assessed(desk, schedule.delay)
+    return month_of_place(desk, -1, schedule.number[look]) + schedule.delay
+
+
+@mark_judged.case
+def mark_in_all(schedule: InAll, plan, desk, look, month):
+    """All open cells are judged."""
     _mark_all(desk, look)
-    return _come_to(plan, stream, desk, month)
+
+
+@limit_places.case
+def limit_at_months(schedule: AtCalendarMonths, plan, desk, look):
+    """Looks by months need no number of patients."""
+
+
+@lacks_patients.case
+def lacks_at_months(schedule: AtCalendarMonths, plan, desk, look):
+    """While cells fill up, which would bring the final look forward."""
+    return not _all_full(plan, desk)
+
+
+@month_due.case
+def month_at_months(schedule: AtCalendarMonths, plan, desk, look, lack):
+    """At the month; before it, as the final look, when all patients that there will be have been assessed."""
+    state = desk.state[0]
+    month = max(schedule.month[look], state.decided)
+    if lack == WAITS:
+        return month
+    known = last_assessed(desk, schedule.delay)
+    if math.isinf(month) or (known <= month and (lack != STUCK or state.enrolled >= plan.in_all)):
+        state.exhausted = 1
+        return known
+    return month
+
+
+@mark_judged.case
+def mark_at_months(schedule: AtCalendarMonths, plan, desk, look, month):
+    """All open cells are judged."""
+    _mark_all(desk, look)

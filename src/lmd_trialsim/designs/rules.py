@@ -131,6 +131,15 @@ PARAMETERS = ("gamma", "delta", "rho", "interim", "cumulative")
 LookNumber = Annotated[int, Field(ge=1, le=1000)]
 
 
+def check_sorted(at: str | list[int]) -> None:
+    """Refuse a list of looks that does not increase."""
+    if isinstance(at, str):
+        return
+    for i in range(1, len(at)):
+        if at[i] <= at[i - 1]:
+            raise At(("at", i), "looks must increase. Sort them, and name each once.")
+
+
 class Rule(Spec):
     """A rule; the first in the list that speaks at a look decides."""
 
@@ -186,9 +195,7 @@ class Rule(Spec):
         if (self.when is None) == (self.spending is None):
             raise At((), "must say either when or spending")
         wrong: list[At] = []
-        if isinstance(self.at, list):
-            unsorted = (i for i in range(1, len(self.at)) if self.at[i] <= self.at[i - 1])
-            wrong += [At(("at", i), "looks must increase. Sort them, and name each once.") for i in unsorted][:1]
+        check_sorted(self.at)
 
         def refuse(name: str, text: str) -> None:
             if getattr(self, name) is not None:

@@ -11,10 +11,11 @@ import math
 from lmd_trialsim.engine import cell_outcomes as column
 from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS, consult
 from lmd_trialsim.engine.cell_plan import CellPlan, verdict_on_cell
+from lmd_trialsim.engine.cell_waiting import await_cells, come_until
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
-from lmd_trialsim.kernel.screening import CLOSED, count_assessed, open_cells, screen_until
-from lmd_trialsim.kernel.seams import await_cells, play_trial
+from lmd_trialsim.kernel.screening import CLOSED, any_open, count_assessed, open_cells
+from lmd_trialsim.kernel.seams import play_trial
 
 
 @kernel
@@ -167,23 +168,25 @@ def _closed(desk):
 def play_cells(plan: CellPlan, stream, desk, integers, numbers, log):
     """Play one replicate and write its row; what was known at each look is written to `log` as far as that has rows."""
     state = desk.state[0]
-    limits = plan.limits
     open_cells(plan.screening, desk)
     open_rows(desk, integers, numbers)
-    look, decided = 0, 0.0
+    look = 0
     while True:
         month = await_cells(plan.schedule, plan.screening, stream, desk, look)
-        count_assessed(limits.delay, desk, month)
+        if not any_open(desk):
+            state.decided = month
+            break
+        count_assessed(plan.limits.delay, desk, month)
         before = _closed(desk)
         still_open = judge_cells(plan, desk, integers, numbers)
         if look < log.shape[0]:
             _write_log(plan, desk, log[look], month, before)
-        decided = month + limits.months_to_decide
-        state.decided = decided
-        if still_open == 0 or state.exhausted:
+        state.decided = month + plan.limits.months_to_decide
+        if state.exhausted:
             break
-        if not plan.screening.pauses:
-            screen_until(plan.screening, stream, desk, min(decided, plan.screening.closes))
+        come_until(plan.screening, stream, desk, state.decided)
+        if still_open == 0:
+            break
         close_judged(desk)
         look += 1
-    close_rows(plan, desk, decided, integers, numbers)
+    close_rows(plan, desk, state.decided, integers, numbers)

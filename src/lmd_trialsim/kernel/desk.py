@@ -22,6 +22,7 @@ STATE = np.dtype(
         ("cap", "i8"),  # no patient is enrolled beyond this number
         ("exhausted", "i8"),  # 1 where the trial can learn no more: the present look is its last
         ("month", "f8"),  # of the present look
+        ("wanted", "i8"),  # places after which no cell takes more patients for the time being
         ("arrivals", "i8"),  # patients who have come, taken or turned away, where cells open and close
         ("decided", "f8"),  # month of the last decision
         ("checked", "f8"),  # month at which cells are looked through next for slow accrual

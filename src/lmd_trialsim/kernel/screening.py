@@ -16,6 +16,12 @@ from lmd_trialsim.kernel.seams import outcome_of, write_arrivals
 CLOSED = 2
 """state.exhausted where the trial closed as it stood."""
 
+ALL_PAUSE, EACH_PAUSES = 1, 2
+"""Screening.pauses: nobody is taken while a look is decided on; no more are taken in a cell than its own look needs."""
+
+READY, STUCK, WAITS = 0, 1, 2
+"""What a look lacks: nothing; patients who will not come; patients who may."""
+
 
 class Screening(NamedTuple):
     """Who comes, what becomes of them, and what the cells take. Arrays are (cells,)."""
@@ -29,8 +35,9 @@ class Screening(NamedTuple):
     slow_month: np.ndarray  # by this month it must have so many patients, or it closes; inf where it need not
     slow_least: np.ndarray
     in_all: int  # patients that all cells take together at most
+    exist: int  # patients who come at all, taken or turned away
     closes: float  # month at which the trial closes as it stands; inf where it does not
-    pauses: int  # 1 where a cell takes no more patients than its next look needs
+    pauses: int  # 0 where accrual goes on at looks
 
 
 @kernel
@@ -41,6 +48,8 @@ def open_cells(plan, desk):
     state.clocked = 0
     state.enrolled = 0
     state.known = 0
+    state.placed = 0
+    state.wanted = plan.in_all
     state.exhausted = 0
     state.decided = 0.0
     state.checked = math.inf
@@ -61,6 +70,8 @@ def open_cells(plan, desk):
 def next_arrival(plan, stream, desk):
     """Return the month at which the next patient comes who has been neither taken nor turned away; inf if none does."""
     state = desk.state[0]
+    if state.arrivals >= plan.exist:
+        return math.inf
     group = state.arrivals >> 3
     if group >= state.clocked:
         write_arrivals(plan.accrual, stream, desk, group)
@@ -71,15 +82,19 @@ def next_arrival(plan, stream, desk):
 
 
 @kernel
-def takes(plan, desk, number):
-    """Return whether the cell has a place for another patient."""
-    cell = desk.cells[0, number]
-    return cell.open and cell.placed < cell.wanted and cell.enrolled < plan.most[number]
+def takes(plan, desk, number, month):
+    """Return whether the cell has a place for a patient who comes at `month`."""
+    cell, state = desk.cells[0, number], desk.state[0]
+    if not cell.open or cell.placed >= cell.wanted or cell.enrolled >= plan.most[number] or month < plan.opens[number]:
+        return False
+    if state.enrolled >= plan.in_all or state.placed >= state.wanted:
+        return False
+    return plan.pauses != ALL_PAUSE or month >= state.decided
 
 
 @kernel
 def screen(plan, stream, desk, month):
-    """Take the next patient, who comes at `month`, or turn him away; return the cell that took him, or -1."""
+    """Take the next patient, who comes at `month`, or turn him away."""
     state = desk.state[0]
     lane = state.arrivals & 7
     arrival = state.arrivals
@@ -90,10 +105,8 @@ def screen(plan, stream, desk, month):
     while stratum < plan.upto.shape[0] - 1 and desk.work[1, lane] >= plan.upto[stratum]:
         stratum += 1
     number = plan.cell_of[stratum]
-    if number < 0 or not takes(plan, desk, number) or month < plan.opens[number] or state.enrolled >= plan.in_all:
-        return -1
-    if plan.pauses and month < state.decided:
-        return -1
+    if number < 0 or not takes(plan, desk, number, month):
+        return
     person = desk.patients[state.enrolled]
     person.arrival = month
     person.stratum = number
@@ -101,8 +114,9 @@ def screen(plan, stream, desk, month):
     state.enrolled += 1
     cell = desk.cells[0, number]
     cell.enrolled += 1
-    cell.placed += 1 if person.outcome != NOT_EVALUABLE else 0
-    return number
+    if person.outcome != NOT_EVALUABLE:
+        cell.placed += 1
+        state.placed += 1
 
 
 @kernel
@@ -131,7 +145,7 @@ def close_slow_cells(plan, desk, month):
 
 @kernel
 def month_of_place(desk, number, place):
-    """Return the month at which the cell took its patient number `place` (from 1) among those with a place.
+    """Return the month at which the cell (-1: any) took its patient number `place` (from 1) among those with a place.
 
     Where it has fewer, that of its last patient; 0 where it has none.
     """
@@ -139,10 +153,28 @@ def month_of_place(desk, number, place):
     left = place
     for patient in range(desk.state[0].enrolled):
         person = desk.patients[patient]
-        if person.stratum == number and left > 0:
+        if person.stratum == number or number < 0:
             month = person.arrival
             left -= 1 if person.outcome != NOT_EVALUABLE else 0
+            if left <= 0:
+                break
     return month
+
+
+@kernel
+def last_assessed(desk, delay):
+    """Return when the last patient has been assessed; 0 where there is none."""
+    enrolled = desk.state[0].enrolled
+    return desk.patients[enrolled - 1].arrival + delay if enrolled > 0 else 0.0
+
+
+@kernel
+def any_open(desk):
+    """Return whether a cell is open."""
+    for number in range(desk.cells.shape[1]):
+        if desk.cells[0, number].open:
+            return True
+    return False
 
 
 @kernel

@@ -71,8 +71,23 @@ def outcome_of(endpoint, stream, patient, arm, stratum, chance):  # type: ignore
 
 
 @Seam
-def await_cells(schedule, plan, stream, desk, look):  # type: ignore[no-untyped-def]
-    """Take patients until look number `look` is due, mark the cells that are judged at it, and return its month."""
+def limit_places(schedule, plan, desk, look):  # type: ignore[no-untyped-def]
+    """Where accrual pauses, say how many places are filled until look number `look`, the next one, has been decided."""
+
+
+@Seam
+def lacks_patients(schedule, plan, desk, look):  # type: ignore[no-untyped-def]
+    """Return whether patients who come could bring the look about, or forward."""
+
+
+@Seam
+def month_due(schedule, plan, desk, look, lack):  # type: ignore[no-untyped-def]
+    """Return the month of the look as things stand; inf while it is not settled. state.exhausted: it is the last."""
+
+
+@Seam
+def mark_judged(schedule, plan, desk, look, month):  # type: ignore[no-untyped-def]
+    """Mark the cells that are judged at the look, and which of their looks it is."""
 
 
 @Seam
