@@ -1,4 +1,5 @@
-"""Two valid scenarios that the malformed ones are made from."""
+# ruff: noqa: E501
+"""Valid scenarios that the malformed ones are made from."""
 
 TIMES = """\
 schema: 1
@@ -121,5 +122,58 @@ designs:
     rules:
       - {stop_for: futility, at: interim, when: {predictive_probability_of: success, is_below: 0.05}}
       - {stop_for: efficacy, when: {probability_that: difference, above: 0.0, exceeds: [0.99, 0.975]}}
+run: {replicates: 1000, seed: 7}
+"""
+
+BASKETS = """\
+schema: 1
+title: One drug in three diseases
+population:
+  accrual: {patients_per_month: 6}
+  strata: {breast: 0.5, lung: 0.3, melanoma: 0.2}
+endpoints:
+  response: {kind: binary}
+arms:
+  drug: {}
+truths:
+  nothing:
+    response: {drug: {rate: 0.2}}
+designs:
+  sources:
+    kind: basket
+    endpoint: response
+    null_rate: 0.2
+    target_rate: 0.4
+    max_patients: 20
+    baskets:
+      breast: {max_patients: 24}
+      lung: {null_rate: 0.25, closes_if: {by_month: 6, fewer_than: 3}}
+      melanoma: {opens_at_month: 2}
+    looks: {in_each: [8, 14]}
+    analysis: {kind: multi_source_exchangeability, models: local, exchangeability: 0.5, prior: {alpha: 0.5, beta: 0.5}}
+    rules:
+      - {stop_for: futility, at: [1, 2], when: {probability_that: rate, above: midpoint, is_below: [0.05, 0.1]}}
+      - {stop_for: efficacy, at: final, when: {probability_that: rate, above: null_rate, exceeds: 0.95}}
+  mixture:
+    kind: basket
+    endpoint: response
+    null_rate: 0.2
+    max_patients: 20
+    max_in_all: 50
+    looks: {in_all: [20, 35]}
+    analysis:
+      kind: exnex
+      exchangeable: [{weight: 0.5, mean: {mean: -1.4, sd: 2}, sd: {kind: half_normal, scale: 1}}]
+      non_exchangeable: {weight: 0.5, mean: -1.4, sd: 2}
+    rules:
+      - {stop_for: futility, at: interim, when: {predictive_probability_of: success, is_below: 0.05}}
+      - {stop_for: efficacy, at: final, when: {probability_that: rate, above: {by_basket: {breast: 0.2, lung: 0.2, melanoma: 0.3}}, exceeds: 0.9}}
+  weights:
+    kind: basket
+    endpoint: response
+    null_rate: 0.2
+    max_patients: 20
+    analysis: {kind: power_prior, weights: {kind: jensen_shannon, epsilon: 2, tau: 0.5}, prior: {alpha: 1, beta: 1}}
+    rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.9}}]
 run: {replicates: 1000, seed: 7}
 """

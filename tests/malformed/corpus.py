@@ -8,7 +8,7 @@ regular expression of the message, or one for each `§`, in the order of the fil
 
 from typing import NamedTuple
 
-from .bases import RATES, TIMES
+from .bases import BASKETS, RATES, TIMES
 
 
 class Case(NamedTuple):
@@ -40,6 +40,11 @@ def times(name: str, old: str, new: str, *says: str) -> Case:
 def rates(name: str, old: str, new: str, *says: str) -> Case:
     """A mistake in the scenario of response rates."""
     return Case(name, RATES, old, new, says)
+
+
+def baskets(name: str, old: str, new: str, *says: str) -> Case:
+    """A mistake in the scenario of basket designs."""
+    return Case(name, BASKETS, old, new, says)
 
 
 YAML = [
@@ -532,4 +537,55 @@ SIZES = [
           "    max_patients: §2000\n    looks: {evaluable: [1000, 2000]}", r"predictive probabilities.*too large"),
 ]
 
-CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES]
+BASKET_DESIGNS = [
+    baskets("slow basket without a number", "closes_if: {by_month: 6, fewer_than: 3}", "§closes_if: {by_month: 6}", r"the key fewer_than is missing"),
+    baskets("basket open before the trial", "opens_at_month: 2", "opens_at_month: §-2", r"at least 0"),
+    baskets("basket closed before it opens", "opens_at_month: 2", "opens_at_month: 2, closes_if: {by_month: §1, fewer_than: 2}", r"before the basket opens.*Raise it"),
+    baskets("basket that is no stratum", "melanoma: {opens", "§melanomas: {opens", r"unknown stratum.*allowed: breast.*Did you mean melanoma"),
+    baskets("basket that nobody comes for", "breast: 0.5, lung: 0.3, melanoma: 0.2", "breast: 0.7, lung: 0.3, melanoma: 0.0", r"no patient of the basket melanoma ever comes.*Leave it out"),
+    baskets("basket without patients", "{max_patients: 24}", "{max_patients: §0}", r"at least 1"),
+    baskets("null at the target", "target_rate: 0.4", "target_rate: §0.2", r"above the null rate, 0\.2, of breast", r"0\.25, of lung"),
+    baskets("null above the target", "null_rate: 0.25", "null_rate: 0.5", r"must lie above the null rate, 0\.5, of lung"),
+    baskets("look after the last patient", "in_each: [8, 14]", "in_each: [8, §25]", r"after the last patient of every basket.*24.*Lower it"),
+    baskets("look after the last of a basket", "in_each: [8, 14]", "in_each: [8, {breast: 14, lung: §21, melanoma: 14}]", r"after the last patient of the basket.*20"),
+    baskets("look at an unknown basket", "in_each: [8, 14]", "in_each: [8, {breast: 14, §lungs: 12, melanoma: 14}]", r"unknown basket.*Did you mean lung"),
+    baskets("looks of baskets not in order", "in_each: [8, 14]", "in_each: [14, §8]", r"looks must increase"),
+    baskets("looks of baskets in two units", "in_each: [8, 14]", "in_each: [8, 14], §in_one: [3]", r"contradicts in_each.*Remove one"),
+    baskets("looks of baskets in no unit", "looks: {in_each: [8, 14]}", "§looks: {}", r"says no look.*allowed: in_each"),
+    baskets("look before the first month", "in_each: [8, 14]", "months: [8, §-14]", r"greater than 0"),
+    baskets("look after the last of all", "in_all: [20, 35]", "in_all: [20, §55]", r"after the last patient of all baskets, 50.*max_in_all"),
+    baskets("look after the trial has closed", "max_patients: 20\n    analysis", "max_patients: 20\n    max_months: 5\n    looks: {months: [3, §6]}\n    analysis", r"not before the trial closes, at month 5"),
+    baskets("rule at a look that there is not", "at: [1, 2]", "at: [1, §4]", r"there are 3 looks.*1 to 3"),
+    baskets("rule at looks not in order", "at: [1, 2]", "at: [2, §1]", r"looks must increase"),
+    baskets("rule at interim looks of none", "    looks: {in_all: [20, 35]}\n", "", r"the rule would never speak|this rule would never speak"),
+    baskets("rule from too many patients", "at: final, when: {probability_that: rate, above: null_rate, exceeds: 0.95}", "at: final, from_patients: §25, when: {probability_that: rate, above: null_rate, exceeds: 0.95}", r"never speak.*24 patients at most"),
+    baskets("thresholds too many", "is_below: [0.05, 0.1]", "§is_below: [0.05, 0.1, 0.2]", r"has 3 numbers, and the rule speaks at 2"),
+    baskets("share of patients at months", "max_patients: 20\n    analysis: {kind: power_prior, weights: {kind: jensen_shannon, epsilon: 2, tau: 0.5}, prior: {alpha: 1, beta: 1}}\n    rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.9}}]",
+            "max_patients: 20\n    looks: {months: [6]}\n    analysis: {kind: pooled, prior: {alpha: 1, beta: 1}}\n    rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, §exceeds: {lambda: 0.9, gamma: 1}}}]", r"months have no planned share"),
+    baskets("exchangeability beyond 1", "exchangeability: 0.5", "exchangeability: §1.5", r"at most 1"),
+    baskets("models that are not known", "models: local", "models: §locals", r"allowed: local, matrices, partitions.*Did you mean local"),
+    baskets("weights of components", "[{weight: 0.5, mean", "[{weight: 0.6, mean", r"weights must sum to 1 \(got 1\.1\)"),
+    baskets("no spread", "scale: 1", "scale: §0", r"greater than 0"),
+    baskets("gamma without shape", "{kind: half_normal, scale: 1}", "{kind: inverse_gamma_variance, shape: §0, rate: 0.1}", r"greater than 0"),
+    baskets("gamma between wrong limits", "{kind: half_normal, scale: 1}", "{kind: inverse_gamma_variance, shape: 1, rate: 1, least: 2, most: §1}", r"does not exceed least, 2.*Raise it"),
+    baskets("uniform upside down", "{kind: half_normal, scale: 1}", "{kind: uniform, low: 2, high: §1}", r"does not exceed low, 2.*Raise it"),
+    baskets("prior that is not known", "{kind: half_normal, scale: 1}", "{kind: §cauchy, scale: 1}", r"allowed: half_normal, half_t"),
+    baskets("improper beta", "alpha: 1, beta: 1", "alpha: §0, beta: 1", r"greater than 0"),
+    baskets("mixture of too little", "prior: {alpha: 0.5, beta: 0.5}", "§prior: [{weight: 0.5, alpha: 1, beta: 1}, {weight: 0.4, alpha: 1, beta: 4}]", r"must sum to 1 \(got 0\.9\)"),
+    baskets("prior of no basket", "prior: {alpha: 0.5, beta: 0.5}", "prior: {alpha: 0.5, beta: 0.5}, priors: {§liver: {alpha: 1, beta: 1}}", r"unknown basket.*allowed: breast"),
+    baskets("negative power", "epsilon: 2", "epsilon: §-2", r"greater than 0"),
+    baskets("logarithm to another base", "tau: 0.5}", "tau: 0.5, logarithm: §decimal}", r"allowed: natural, binary"),
+    baskets("bound beyond 1", "melanoma: 0.3}}", "melanoma: §1.3}}", r"a rate lies between 0 and 1"),
+    baskets("bound that leaves one out", ", melanoma: 0.3}}", "}}", r"leaves out the basket melanoma. Give its number"),
+    baskets("bound that is not known", "above: midpoint", "above: §middle", r"allowed: null_rate, target_rate, midpoint"),
+    baskets("two bounds", "above: null_rate, exceeds: 0.9}", "above: null_rate, below: 0.3, exceeds: 0.9}", r"either above or below"),
+    baskets("target that is not said", "above: null_rate, exceeds: 0.9}", "above: §target_rate, exceeds: 0.9}", r"says no target_rate. Add it"),
+    baskets("threshold in percent", "exceeds: 0.95}", "exceeds: §95}", r"lies between 0 and 1"),
+    baskets("no success", "stop_for: efficacy, when", "stop_for: harm, when", r"no rule can conclude efficacy"),
+    baskets("more successes than baskets", "    max_in_all: 50", "    succeeds_with: §4", r"more than there are baskets.*1 to 3"),
+    baskets("no baskets", "  strata: {breast: 0.5, lung: 0.3, melanoma: 0.2}\n", "", r"fewer than two"),
+    baskets("two arms under trial", "drug: {}", "drug: {}\n  other: {}", r"which arm is it"),
+    baskets("event times in baskets", "response: {kind: binary}", "response: {kind: time_to_event}", r"binary"),
+]
+
+CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES, *BASKET_DESIGNS]

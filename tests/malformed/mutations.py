@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lmd_trialsim.reading import read_yaml
 from lmd_trialsim.reading.composing import compose
 
-from .bases import RATES, TIMES
+from .bases import BASKETS, RATES, TIMES
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -67,7 +67,7 @@ def mutate(data: Any, kind: str, path: Place, other: Place, odd: Any) -> None:
 
 
 BASES = [read_yaml(path).data for path in sorted(SCENARIOS.glob("*.yaml"))]
-BASES += [compose(text, "base.yaml").data for text in (TIMES, RATES)]
+BASES += [compose(text, "base.yaml").data for text in (TIMES, RATES, BASKETS)]
 
 
 @st.composite

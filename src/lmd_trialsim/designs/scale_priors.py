@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.special import gammaincc, gammainccinv, ndtri, stdtrit
 
 from lmd_trialsim.analyses.hierarchical_rules import Rule, scale_rule
 from lmd_trialsim.evidence.quantities import Spec
+from lmd_trialsim.reading import At
 
 Array = NDArray[np.float64]
 Finite = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -57,6 +58,12 @@ class InverseGammaVariance(Spec):
     least: Annotated[float, Field(ge=0)] = Field(0.0, description="tau^2 is no smaller")
     most: Tiny | None = Field(None, description="tau^2 is no larger")
 
+    @model_validator(mode="after")
+    def _in_order(self) -> InverseGammaVariance:
+        if self.most is not None and self.most <= self.least:
+            raise At(("most",), f"does not exceed least, {self.least:g}", got=f"{self.most:g}", way_out="Raise it.")
+        return self
+
     def quantile(self, share: Array) -> Array:
         """Return tau at cumulative probability `share`."""
         low = float(gammaincc(self.shape, self.rate / self.least)) if self.least else 0.0
@@ -71,6 +78,12 @@ class UniformSd(Spec):
     kind: Literal["uniform"]
     low: Annotated[float, Field(ge=0, le=1000)] = Field(0.0, description="least tau")
     high: Positive = Field(description="largest tau")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> UniformSd:
+        if self.high <= self.low:
+            raise At(("high",), f"does not exceed low, {self.low:g}", got=f"{self.high:g}", way_out="Raise it.")
+        return self
 
     def quantile(self, share: Array) -> Array:
         """Return tau at cumulative probability `share`."""
