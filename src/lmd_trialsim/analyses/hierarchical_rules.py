@@ -22,15 +22,17 @@ Array = NDArray[np.float64]
 HALF = 0.5
 """The tau that lies at y = 1/2: about the standard error of a basket's own logit."""
 
-IN_A_PANEL = 8
+IN_A_PANEL = 16
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(IN_A_PANEL)
 REACH = 7.5
 """Standard deviations of the mean's prior that are walked to either side: 6e-14 lie beyond."""
 
-PANEL = 3.3
+PANEL = 6.6
 """Width of a panel of mu in standard deviations of the product of the likelihoods."""
 
-PIECES = 400  # of the discretised prior of tau, each of IN_A_PANEL points
+WITHIN = np.linspace(0.0, 1.0, 9)
+
+PIECES = 200  # of the discretised prior of tau, each of IN_A_PANEL points
 
 
 class Rule(NamedTuple):
@@ -95,18 +97,19 @@ def mean_edges(mean: float, sd: float, tau: float, offsets: Array, numbers: Arra
     least = -float(offsets.max()) - math.log(numbers.sum() + 1.0)
     most = -float(offsets.min()) + math.log(numbers.sum() + 1.0)
 
-    def width(mu: float) -> float:
-        p = expit(mu + offsets)
-        information = float((numbers * p * (1.0 - p)).sum())
-        scale = PANEL * math.sqrt(1.0 / max(information, 1e-12) + tau * tau / len(numbers))
-        return min(scale, max(1.0, 2.0 * tau) + 0.7 * max(least - mu, mu - most, 0.0), 1.5 * sd) / fineness
+    def width(mu: Array) -> Array:
+        p = expit(mu[:, None] + offsets)
+        information = (numbers * p * (1.0 - p)).sum(axis=1)
+        scale = PANEL * np.sqrt(1.0 / np.maximum(information, 1e-12) + tau * tau / len(numbers))
+        beyond = np.maximum(np.maximum(least - mu, mu - most), 0.0)
+        return np.minimum(scale, np.minimum(max(2.0, 4.0 * tau) + 0.7 * beyond, 3.0 * sd)) / fineness
 
     edges = [low]
     while edges[-1] < high:
-        # The narrower of the widths at both ends: information may rise quickly within a panel.
-        step = width(edges[-1])
-        while step > 1.5 * width(edges[-1] + step):
-            step *= 0.8
+        # As narrow as the narrowest place in the panel wants it: information may rise and fall within.
+        step = float(width(np.array(edges[-1:]))[0])
+        while step > 1.3 * float(width(edges[-1] + step * WITHIN).min()):
+            step *= 0.85
         edges.append(edges[-1] + step)
     edges[-1] = high
     return np.array(edges)

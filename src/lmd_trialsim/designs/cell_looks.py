@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Number, check_increasing
 from lmd_trialsim.evidence.quantities import PlainPositiveMonths, Spec
+from lmd_trialsim.kernel.desk import NOT_EVALUABLE
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.screening import STUCK, WAITS, last_assessed, month_of_place
-from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged, month_due
+from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged, may_settle, month_due
 from lmd_trialsim.reading import At
 
 InCells = Every | Annotated[list[Number | dict[str, Number]], Field(min_length=1, max_length=MOST_LOOKS)]
@@ -158,6 +159,12 @@ def lacks_in_each(schedule: InEach, plan, desk, look):
     return False
 
 
+@may_settle.case
+def may_settle_in_each(schedule: InEach, plan, desk, look, cell):
+    """Where the cell has what the look needs."""
+    return _reaches(plan, desk, cell, schedule.number[look, cell])
+
+
 @month_due.case
 def month_in_each(schedule: InEach, plan, desk, look, lack):
     """When the last of these numbers has been assessed."""
@@ -166,11 +173,16 @@ def month_in_each(schedule: InEach, plan, desk, look, lack):
     if lack == STUCK:
         desk.state[0].exhausted = 1
         return last_assessed(desk, schedule.delay)
-    month = 0.0
     for number in range(desk.cells.shape[1]):
-        if desk.cells[0, number].open:
-            month = max(month, month_of_place(desk, number, schedule.number[look, number]) + schedule.delay)
-    return month
+        desk.cells[0, number].upto = desk.cells[0, number].placed
+    for patient in range(desk.state[0].enrolled - 1, -1, -1):
+        person = desk.patients[patient]
+        cell = desk.cells[0, person.stratum]
+        evaluable = 1 if person.outcome != NOT_EVALUABLE else 0
+        if cell.open and cell.upto < schedule.number[look, person.stratum] + evaluable:
+            return person.arrival + schedule.delay
+        cell.upto -= evaluable
+    return 0.0
 
 
 @mark_judged.case
@@ -197,6 +209,12 @@ def lacks_in_one(schedule: InOne, plan, desk, look):
         if cell.open and _reaches(plan, desk, number, schedule.number[cell.look, number]):
             return False
     return True
+
+
+@may_settle.case
+def may_settle_in_one(schedule: InOne, plan, desk, look, cell):
+    """Where the cell has what its next look needs."""
+    return _reaches(plan, desk, cell, schedule.number[desk.cells[0, cell].look, cell])
 
 
 @kernel
@@ -250,6 +268,12 @@ def lacks_in_all(schedule: InAll, plan, desk, look):
     return desk.state[0].placed < schedule.number[look] and not _all_full(plan, desk)
 
 
+@may_settle.case
+def may_settle_in_all(schedule: InAll, plan, desk, look, cell):
+    """Where there are enough, or the cell is full."""
+    return desk.state[0].placed >= schedule.number[look] or _reaches(plan, desk, cell, plan.most[cell])
+
+
 @month_due.case
 def month_in_all(schedule: InAll, plan, desk, look, lack):
     """When so many have been assessed."""
@@ -276,6 +300,12 @@ def limit_at_months(schedule: AtCalendarMonths, plan, desk, look):
 def lacks_at_months(schedule: AtCalendarMonths, plan, desk, look):
     """While cells fill up, which would bring the final look forward."""
     return not _all_full(plan, desk)
+
+
+@may_settle.case
+def may_settle_at_months(schedule: AtCalendarMonths, plan, desk, look, cell):
+    """Where the cell is full."""
+    return _reaches(plan, desk, cell, plan.most[cell])
 
 
 @month_due.case

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import logit
 
-from lmd_trialsim.analyses.hierarchical_tables import Mixture, Normal
+from lmd_trialsim.analyses.hierarchical_tables import EXCHANGEABLE, Kind, Mixture, Normal
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_building import built, built_calibrated, built_of_several
 from lmd_trialsim.designs.scale_priors import NormalLogit, SdPrior
@@ -56,8 +56,8 @@ class HierarchicalSpec(Spec):
 
     def model(self, frame: Frame) -> tuple[Any, int]:
         """Return the model that kernels read, and the room that it works in."""
-        alike = [Mixture(1.0, Normal(0.0, 1.0))] * len(frame.baskets)
-        return built(frame, self.mean, self.sd, alike, offsets_of(self.offset, frame))
+        kinds = [Kind(offset, EXCHANGEABLE) for offset in offsets_of(self.offset, frame).tolist()]
+        return built(frame, self.mean, self.sd, kinds)
 
 
 class Exnex(Spec):
@@ -85,11 +85,14 @@ class Exnex(Spec):
         """Return the model that kernels read, and the room that it works in."""
         present = [part for part in self.exchangeable if part.weight > 0.0] or self.exchangeable[:1]
         own = [self.own.get(basket, self.non_exchangeable) for basket in frame.baskets]
-        offsets = offsets_of(self.offset, frame)
+        weight = present[0].weight if len(present) == 1 else 1.0
+        kinds = [
+            Kind(offset, Mixture(weight, Normal(prior.mean, prior.sd)))
+            for offset, prior in zip(offsets_of(self.offset, frame).tolist(), own, strict=True)
+        ]
         if len(present) > 1:
-            return built_of_several(frame, present, [Normal(prior.mean, prior.sd) for prior in own], offsets)
-        mixtures = [Mixture(present[0].weight, Normal(prior.mean, prior.sd)) for prior in own]
-        return built(frame, present[0].mean, present[0].sd, mixtures, offsets)
+            return built_of_several(frame, present, kinds)
+        return built(frame, present[0].mean, present[0].sd, kinds)
 
 
 class CalibratedHierarchicalSpec(Spec):

@@ -6,27 +6,37 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from lmd_trialsim.analyses import hierarchical_tables as tables
 from lmd_trialsim.analyses.calibrated_hierarchical import NEIGHBOURS, CalibratedHierarchical
 from lmd_trialsim.analyses.hierarchical import Hierarchical
 from lmd_trialsim.analyses.hierarchical_rules import Rule
-from lmd_trialsim.analyses.hierarchical_tables import Counts, Mixture, Normal
+from lmd_trialsim.analyses.hierarchical_tables import (
+    EXCHANGEABLE,
+    Counts,
+    Kind,
+    Normal,
+    Panels,
+    Tables,
+    alone,
+    panels_of,
+    tail_alone,
+)
 from lmd_trialsim.analyses.several_exchangeable import SeveralExchangeable, scratch_of
 from lmd_trialsim.designs.frame import Frame
-from lmd_trialsim.designs.scale_priors import NormalLogit, rule_of
+from lmd_trialsim.designs.scale_priors import FixedSd, NormalLogit, rule_of
 
 Array = NDArray[np.float64]
 
 TOLERANCE = 1e-5
 """Quadrature error that is let pass in any posterior probability that a rule looks at."""
 
-LEVELS = ((10, 1.0), (12, 1.1), (15, 1.3), (20, 1.6), (28, 2.2))
+LEVELS = ((10, 0.8), (13, 0.9), (17, 1.0), (22, 1.2), (30, 1.5), (42, 2.0))
+LEVELS_OF_ONE_TAU = tuple((1, fineness) for _, fineness in LEVELS)
 """Nodes of tau, and fineness of the panels of mu: each is tried until the next one agrees."""
 
 
@@ -38,75 +48,95 @@ class Component(Protocol):
     sd: Any
 
 
-class _Builder:
-    """Tables at one level of accuracy; baskets that are alike share theirs."""
+class Question(NamedTuple):
+    """All that tables depend on; two truths of a design that differ in rates only ask the same."""
 
-    def __init__(
-        self, frame: Frame, mean: NormalLogit, scales: Rule, mixtures: list[Mixture], offsets: Array, fineness: float
-    ) -> None:
-        numbers = np.array(frame.numbers, float)
-        self.grid = tables.panels_of(Normal(mean.mean, mean.sd), scales, offsets, numbers, fineness)
-        self.prior = np.concatenate([part.prior for part in self.grid])
-        self.kinds = list(zip(offsets.tolist(), mixtures, strict=True))
-        self.distinct = list(dict.fromkeys(self.kinds))
+    numbers: tuple[int, ...]  # most patients of each basket
+    occurring: tuple[int, ...]
+    null: tuple[float, ...]
+    judged: tuple[tuple[float, ...], ...]  # logits that rules ask about, by basket
+    mean: NormalLogit
+    sd: Any
+    kinds: tuple[Kind, ...]  # of each basket
 
-    def likelihood(self, counts: Counts) -> Array:
-        """Return (kinds of baskets, rows, nodes)."""
-        return np.stack([tables.likelihoods(counts, offset, mix, self.grid) for offset, mix in self.distinct])
-
-    def powers(self, counts: Counts, likelihood: Array, power: int) -> Array:
-        """Return the mean of rate^power given each node, (kinds of baskets, rows, nodes)."""
-        return np.stack(
-            [
-                tables.powers(counts, offset, mix, self.grid, likelihood[i], power)
-                for i, (offset, mix) in enumerate(self.distinct)
-            ]
+    @classmethod
+    def of(cls, frame: Frame, mean: NormalLogit, sd: Any, kinds: Sequence[Kind]) -> Question:
+        """Return what is asked of the tables of a design."""
+        judged = logit(frame.bounds[: max(frame.judged, 1)])  # of rules that ask nothing: beyond the true rate
+        return cls(
+            tuple(frame.numbers),
+            tuple(sorted(set(frame.occurring))),
+            tuple(np.nan_to_num(frame.null, nan=-1.0).tolist()),
+            tuple(tuple(row) for row in judged.tolist()),
+            mean,
+            sd,
+            tuple(kinds),
         )
 
-    def _keys(self, bounds: Array) -> list[list[tuple[int, float]]]:
-        return [
-            [(self.distinct.index(kind), float(b)) for kind, b in zip(self.kinds, row, strict=True)] for row in bounds
-        ]
-
-    def tail_keys(self, bounds: Array) -> list[tuple[int, float]]:
-        """Return kind of basket and bound of each table of tails."""
-        return list(dict.fromkeys(key for row in self._keys(bounds) for key in row))
-
-    def tails(self, counts: Counts, likelihood: Array, bounds: Array) -> tuple[NDArray[np.int64], Array]:
-        """Return which table belongs to each bound and basket, and the tables (tables, rows, nodes)."""
-        keys, known = self._keys(bounds), self.tail_keys(bounds)
-        values = np.stack(
-            [
-                tables.tails(counts, *self.distinct[kind], self.grid, likelihood[kind], float(logit(b)))
-                for kind, b in known
-            ]
-        )
-        return np.array([[known.index(key) for key in row] for row in keys]), values
-
-    def whole(self, frame: Frame, error: float) -> Hierarchical:
-        """Return all tables as kernels read them."""
-        counts, start = rows_of(frame.occurring)
-        likelihood = self.likelihood(counts)
-        mean, square = (self.powers(counts, likelihood, power) for power in (1, 2))
-        tail_of, tail = self.tails(counts, likelihood, frame.bounds)
-        which = np.array([self.distinct.index(kind) for kind in self.kinds])
-        return Hierarchical(self.prior, start, which, likelihood, mean, square, tail_of, tail, error)
+    def tables(self, scales: Rule, fineness: float, counts: Counts) -> Tables:
+        """Return the tables of one grid."""
+        offsets, numbers = np.array([kind.offset for kind in self.kinds]), np.array(self.numbers, float)
+        return Tables(panels_of(Normal(self.mean.mean, self.mean.sd), scales, offsets, numbers, fineness), counts)
 
 
-def built(
-    frame: Frame, mean: NormalLogit, sd: Any, mixtures: list[Mixture], offsets: Array
-) -> tuple[Hierarchical, int]:
-    """Return the tables at the first level that agrees with the next within TOLERANCE; ValueError if none does."""
+class Found(NamedTuple):
+    """The tables that suffice, of all rows that occur."""
 
-    def builder(level: tuple[int, float]) -> _Builder:
-        return _Builder(frame, mean, rule_of(sd, level[0]), mixtures, offsets, level[1])
+    tables: Tables
+    error: float
 
-    level, error = _Question(frame, builder).answer(mean, sd, mixtures, offsets.tolist())
-    model = builder(level).whole(frame, error)
+
+@functools.lru_cache(maxsize=6)
+def _found(question: Question) -> Found:
+    """Return the tables of the first level that agrees with the next; ValueError if none does."""
+
+    def tables(level: tuple[int, float], counts: Counts) -> Tables:
+        return question.tables(rule_of(question.sd, level[0]), level[1], counts)
+
+    levels = LEVELS if not isinstance(question.sd, FixedSd) else LEVELS_OF_ONE_TAU
+    level, error = first_that_agrees(question, levels, lambda level, counts: (tables(level, counts), _normalised))
+    return Found(tables(level, rows_of(question.occurring)[0]), error)
+
+
+def _tails_of(tables: Tables, kinds: Sequence[Kind], bounds: Array) -> tuple[NDArray[np.int64], Array]:
+    """Return which table belongs to each bound and basket, and the tables (tables, rows, nodes). bounds: logits."""
+    keys = [[(kind, float(bound)) for kind, bound in zip(kinds, row, strict=True)] for row in bounds]
+    known = list(dict.fromkeys(key for row in keys for key in row))
+    by_kind = {kind: [bound for other, bound in known if other == kind] for kind, _ in known}
+    found = {
+        (kind, bound): table
+        for kind, wanted in by_kind.items()
+        for bound, table in zip(wanted, tables.tails(kind, wanted), strict=True)
+    }
+    return np.array([[known.index(key) for key in row] for row in keys]), np.stack([found[key] for key in known])
+
+
+def _whole(found: Found, frame: Frame, kinds: Sequence[Kind]) -> Hierarchical:
+    """Return all tables as kernels read them."""
+    tables = found.tables
+    tail_of, tail = _tails_of(tables, kinds, logit(frame.bounds))
+    distinct = list(dict.fromkeys(kinds))
+    moments = [tables.moments(kind) for kind in distinct]
+    return Hierarchical(
+        tables.prior,
+        rows_of(frame.occurring)[1],
+        np.array([distinct.index(kind) for kind in kinds]),
+        np.stack([tables.likelihood(kind) for kind in distinct]),
+        np.stack([mean for mean, _ in moments]),
+        np.stack([square for _, square in moments]),
+        tail_of,
+        tail,
+        found.error,
+    )
+
+
+def built(frame: Frame, mean: NormalLogit, sd: Any, kinds: Sequence[Kind]) -> tuple[Hierarchical, int]:
+    """Return the model, and the room that it works in; ValueError if no level suffices."""
+    model = _whole(_found(Question.of(frame, mean, sd, kinds)), frame, kinds)
     return model, len(model.prior) + 8
 
 
-def rows_of(numbers: list[int]) -> tuple[Counts, NDArray[np.int64]]:
+def rows_of(numbers: Sequence[int]) -> tuple[Counts, NDArray[np.int64]]:
     """Return the rows (n, x), x = 0..n, of each n, and where those of an n begin, -1 for others."""
     start = np.full(max(numbers) + 1, -1, np.int64)
     n, x, begin = [], [], 0
@@ -118,41 +148,26 @@ def rows_of(numbers: list[int]) -> tuple[Counts, NDArray[np.int64]]:
     return Counts(np.concatenate(n), np.concatenate(x)), start
 
 
-SAMPLES = 60
+Level = tuple[float, float]
+Data = tuple[NDArray[np.int64], NDArray[np.int64]]
+Weigh = Callable[[Data, Array], Array]
+"""From the data and prior times likelihood, (samples, nodes), to posterior weights that sum to 1."""
 
 
-@functools.cache
-def _level_of(question: str, ask: _Question) -> tuple[tuple[int, float], float]:
-    """Return what `_good_enough` finds. question: all that it depends on, so that every truth of a design asks once."""
-    del question
-    return _good_enough(ask.frame, ask.builder)
+def first_that_agrees(
+    question: Question, levels: Sequence[Level], at: Callable[[Any, Counts], tuple[Tables, Weigh]]
+) -> tuple[Any, float]:
+    """Return the first level that agrees with the next one within TOLERANCE at sampled data, and their difference.
 
-
-class _Question:
-    """What a level is sought for; any two are alike to the cache, which looks at the words beside it."""
-
-    def __init__(self, frame: Frame, builder: Callable[[tuple[int, float]], _Builder]) -> None:
-        self.frame, self.builder = frame, builder
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question)
-
-    def answer(self, *about: object) -> tuple[tuple[int, float], float]:
-        """Return the level and its error; `about`: the priors, in words."""
-        frame = self.frame
-        asked = frame.bounds[: max(frame.judged, 1)].tolist()
-        return _level_of(repr((frame.numbers, frame.occurring, frame.null.tolist(), asked, *about)), self)
-
-
-def _good_enough(frame: Frame, builder: Callable[[tuple[int, float]], _Builder]) -> tuple[tuple[int, float], float]:
-    """Return the first level whose posterior probabilities agree with the next one's at sampled data, and the error."""
-    data = sampled_data(frame)
-    before = _posterior(frame, builder(LEVELS[0]), data, _normalised)
-    for level, finer in itertools.pairwise(LEVELS):
-        after = _posterior(frame, builder(finer), data, _normalised)
+    at: gives the tables at a level of the given rows, and how their nodes are weighted.
+    """
+    data = sampled_data(question)
+    pairs, row = np.unique(np.stack([data[0].ravel(), data[1].ravel()]), axis=1, return_inverse=True)
+    counts = Counts(pairs[0].astype(float), pairs[1].astype(float))
+    row = row.reshape(data[0].shape)
+    before = _posterior(question, *at(levels[0], counts), data, row)
+    for level, finer in itertools.pairwise(levels):
+        after = _posterior(question, *at(finer, counts), data, row)
         error = float(np.nanmax(np.abs(before - after)))
         if error <= TOLERANCE:
             return level, error
@@ -160,44 +175,41 @@ def _good_enough(frame: Frame, builder: Callable[[tuple[int, float]], _Builder])
     raise ValueError(f"the quadrature of this prior does not come within {TOLERANCE:g} of itself on a finer grid")
 
 
-def sampled_data(frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (n, x), each (SAMPLES, baskets): data of like and of unlike rates, and extremes."""
+LIKELY, EXTREME = 60, 160
+DIFFERENT_NUMBERS = 4  # of patients that the data have, beside the largest
+
+
+def sampled_data(question: Question) -> Data:
+    """Return (n, x), each (samples, baskets): data of like and of unlike rates, and extremes."""
     draw = np.random.Generator(np.random.Philox(20_260_101))
-    occurring = np.array(sorted(set(frame.occurring)))
-    n = np.stack([occurring[draw.integers(0, len(occurring), SAMPLES)] for _ in frame.baskets], axis=1)
-    n = np.minimum(n, np.array(frame.numbers))
-    n[: SAMPLES // 2] = np.array(frame.numbers)
-    spread = draw.choice([0.0, 0.5, 1.5], (SAMPLES, 1))
-    centre = np.nan_to_num(logit(frame.null), nan=-1.0) + draw.normal(0.5, 1.0, (SAMPLES, 1))
-    rate = expit(centre + spread * draw.normal(size=n.shape))
-    x = draw.binomial(n, rate)
+    numbers = np.array(question.numbers)
+    occurring = np.array(question.occurring)[:: -(-len(question.occurring) // DIFFERENT_NUMBERS)]
+    shape = (LIKELY + EXTREME, len(numbers))
+    n = np.minimum(occurring[draw.integers(0, len(occurring), shape)], numbers)
+    n[::2] = numbers
+    null = np.array(question.null)
+    centre = np.where(null > 0.0, logit(np.clip(null, 1e-9, 1.0 - 1e-9)), -1.0) + draw.normal(0.5, 1.0, (LIKELY, 1))
+    spread = draw.choice([0.0, 0.5, 1.5], (LIKELY, 1))
+    likely = draw.binomial(n[:LIKELY], expit(centre + spread * draw.normal(size=(LIKELY, shape[1]))))
+    share = draw.choice([0.0, 0.0, 0.1, 0.25, 0.5, 0.8, 1.0, 1.0], (EXTREME, shape[1]))
+    x = np.concatenate([likely, np.rint(share * n[LIKELY:]).astype(np.int64)])
     x[0], x[1] = 0, n[1]
-    x[2] = np.where(np.arange(n.shape[1]) == 0, n[2], 0)
+    x[2] = np.where(np.arange(shape[1]) == 0, n[2], 0)
     return n, x
 
 
-Data = tuple[NDArray[np.int64], NDArray[np.int64]]
-Weigh = Callable[[Data, Array], Array]
-"""From the data and prior times likelihood, (samples, nodes), to posterior weights that sum to 1."""
-
-
-def _posterior(frame: Frame, found: _Builder, data: Data, weigh: Weigh) -> Array:
-    """Return the posterior tails of sampled data, (bounds that rules look at, samples, baskets)."""
-    n, x = data
-    judged = max(frame.judged, 1)  # of rules that look at no probability: the one beyond the true rate
-    pairs, row = np.unique(np.stack([n.ravel(), x.ravel()]), axis=1, return_inverse=True)
-    row = row.reshape(n.shape)
-    counts = Counts(pairs[0].astype(float), pairs[1].astype(float))
-    likelihood = found.likelihood(counts)
-    tail_of, tail = found.tails(counts, likelihood, frame.bounds[:judged])
-    kind = [found.distinct.index(k) for k in found.kinds]
-    baskets = range(n.shape[1])
-    weight = weigh(data, found.prior * np.prod([likelihood[kind[k], row[:, k]] for k in baskets], axis=0))
+def _posterior(question: Question, tables: Tables, weigh: Weigh, data: Data, row: NDArray[np.int64]) -> Array:
+    """Return posterior tails and means of the data, (bounds that rules look at + 1, samples, baskets)."""
+    judged = np.array(question.judged)
+    tail_of, tail = _tails_of(tables, question.kinds, judged)
+    likelihood = [tables.likelihood(kind) for kind in question.kinds]
+    weight = weigh(data, tables.prior * np.prod([rows[row[:, k]] for k, rows in enumerate(likelihood)], axis=0))
+    of_basket = [
+        [*(tail[tail_of[bound, k]] for bound in range(len(judged))), tables.moments(kind)[0]]
+        for k, kind in enumerate(question.kinds)
+    ]
     return np.stack(
-        [
-            np.stack([(weight * tail[tail_of[b, k], row[:, k]]).sum(axis=1) for k in baskets], axis=1)
-            for b in range(judged)
-        ]
+        [[(weight * rows[row[:, k]]).sum(axis=1) for rows in found] for k, found in enumerate(of_basket)], axis=2
     )
 
 
@@ -209,49 +221,37 @@ def _normalised(data: Data, product: Array) -> Array:  # noqa: ARG001 (as any We
 
 
 def built_of_several(
-    frame: Frame, parts: Sequence[Component], own: list[Normal], offsets: Array
+    frame: Frame, parts: Sequence[Component], kinds: Sequence[Kind]
 ) -> tuple[SeveralExchangeable, int]:
-    """Return the tables of several exchangeable components, and the room that the model works in."""
+    """Return the tables of several exchangeable components, and the room that the model works in.
+
+    kinds: of each basket, with its own prior; the weight of being exchangeable is the components' own.
+    """
+    found = [_found(Question.of(frame, part.mean, part.sd, kinds)) for part in parts]
+    nodes = max(len(one.tables.prior) for one in found)
+    models = [_whole(one, frame, kinds) for one in found]
     counts, start = rows_of(frame.occurring)
-    found: list[_Builder] = []
-    errors: list[float] = []
-    for part in parts:
-        alone = [Mixture(1.0, prior) for prior in own]  # the own priors tell baskets apart that are not alike
 
-        def builder(level: tuple[int, float], part: Component = part, alone: list[Mixture] = alone) -> _Builder:
-            return _Builder(frame, part.mean, rule_of(part.sd, level[0]), alone, offsets, level[1])
-
-        level, error = _Question(frame, builder).answer(part.mean, part.sd, alone, offsets.tolist())
-        found.append(builder(level))
-        errors.append(error)
-    nodes = max(len(one.prior) for one in found)
-    first = found[0]
-    likelihood = [one.likelihood(counts) for one in found]
-    tails = [one.tails(counts, rows, frame.bounds) for one, rows in zip(found, likelihood, strict=True)]
-
-    def padded(tables: list[Array]) -> Array:
+    def padded(tables: Sequence[Array]) -> Array:
         return np.stack([np.pad(t, [(0, 0)] * (t.ndim - 1) + [(0, nodes - t.shape[-1])]) for t in tables])
 
-    def powers(power: int) -> Array:
-        return padded([one.powers(counts, rows, power) for one, rows in zip(found, likelihood, strict=True)])
-
-    solo = [tables.alone(counts, offset, mix.own) for offset, mix in first.distinct]
-    tail_keys = first.tail_keys(frame.bounds)
+    solo = [alone(counts, kind) for kind in dict.fromkeys(kinds)]
+    keys = [(kind, float(b)) for row in logit(frame.bounds) for kind, b in zip(kinds, row, strict=True)]
     model = SeveralExchangeable(
         np.array([*(part.weight for part in parts), 1.0 - sum(part.weight for part in parts)]),
-        padded([one.prior for one in found]),
+        padded([one.prior for one in models]),
         start,
-        np.array([first.distinct.index(kind) for kind in first.kinds]),
-        padded(likelihood),
-        powers(1),
-        powers(2),
-        tails[0][0],
-        padded([tail for _, tail in tails]),
+        models[0].likelihood_of,
+        padded([one.likelihood for one in models]),
+        padded([one.mean for one in models]),
+        padded([one.square for one in models]),
+        models[0].tail_of,
+        padded([one.tail for one in models]),
         np.stack([one.likelihood for one in solo]),
         np.stack([one.mean for one in solo]),
         np.stack([one.square for one in solo]),
-        np.stack([tables.tail_alone(counts, *first.distinct[k], float(logit(b))) for k, b in tail_keys]),
-        max(errors),
+        np.stack([tail_alone(counts, kind, bound) for kind, bound in dict.fromkeys(keys)]),
+        max(one.error for one in found),
     )
     return model, scratch_of(len(parts), len(frame.baskets), nodes)
 
@@ -261,7 +261,7 @@ def built_of_several(
 LEAST_TAU, MOST_TAU = 1e-3, 50.0
 """Below, the baskets are pooled; beyond, independent: to five digits either way."""
 
-CALIBRATED_LEVELS = ((0.3, 1.0), (0.22, 1.3), (0.16, 1.7), (0.11, 2.2))
+CALIBRATED_LEVELS = ((0.3, 0.8), (0.22, 0.9), (0.16, 1.1), (0.11, 1.4))
 """Step of log tau, and fineness of the panels of mu."""
 
 
@@ -269,29 +269,28 @@ def built_calibrated(
     frame: Frame, mean: NormalLogit, calibration: tuple[float, float], offsets: Array
 ) -> tuple[CalibratedHierarchical, int]:
     """Return the tables of a calibrated model at the first level that agrees with the next within TOLERANCE."""
-    alike = [tables.EXCHANGEABLE] * len(frame.baskets)
-    data = sampled_data(frame)
+    kinds = [Kind(float(offset), EXCHANGEABLE) for offset in offsets]
+    question = Question.of(frame, mean, calibration, kinds)
+    step, found = _found_between_tau(question)
+    model = _whole(found, frame, kinds)
+    first = np.cumsum([0, *(len(part.mu) for part in found.tables.grid)])
+    calibrated = CalibratedHierarchical(model, first, np.log(taus(step)), *calibration, found.error)
+    return calibrated, len(model.prior) + 8
 
-    def builder(level: tuple[float, float]) -> _Builder:
-        return _Builder(frame, mean, Rule(taus(level[0]), np.ones(len(taus(level[0])))), alike, offsets, level[1])
 
-    def posterior(level: tuple[float, float]) -> Array:
-        found = builder(level)
-        return _posterior(frame, found, data, functools.partial(_between_tau, found, calibration))
+@functools.lru_cache(maxsize=4)
+def _found_between_tau(question: Question) -> tuple[float, Found]:
+    """Return the step of log tau, and the tables, of the first level that agrees with the next."""
 
-    before = posterior(CALIBRATED_LEVELS[0])
-    for level, finer in itertools.pairwise(CALIBRATED_LEVELS):
-        after = posterior(finer)
-        error = float(np.nanmax(np.abs(before - after)))
-        if error <= TOLERANCE:
-            found = builder(level)
-            model = found.whole(frame, error)
-            first = np.cumsum([0, *(len(part.mu) for part in found.grid)])
-            return CalibratedHierarchical(model, first, np.log(taus(level[0])), *calibration, error), len(
-                model.prior
-            ) + 8
-        before = after
-    raise ValueError(f"the quadrature of this model does not come within {TOLERANCE:g} of itself on a finer grid")
+    def tables(level: Level, counts: Counts) -> Tables:
+        return question.tables(Rule(taus(level[0]), np.ones(len(taus(level[0])))), level[1], counts)
+
+    def at(level: Level, counts: Counts) -> tuple[Tables, Weigh]:
+        made = tables(level, counts)
+        return made, functools.partial(_between_tau, made.grid, question.sd)
+
+    level, error = first_that_agrees(question, CALIBRATED_LEVELS, at)
+    return level[0], Found(tables(level, rows_of(question.occurring)[0]), error)
 
 
 def taus(step: float) -> Array:
@@ -300,11 +299,11 @@ def taus(step: float) -> Array:
     return np.geomspace(LEAST_TAU, MOST_TAU, count)
 
 
-def _between_tau(found: _Builder, calibration: tuple[float, float], data: Data, product: Array) -> Array:
+def _between_tau(grid: list[Panels], calibration: tuple[float, float], data: Data, product: Array) -> Array:
     """Return weights that interpolate the posteriors at the neighbouring tau (Lagrange)."""
     n, x = data
-    log_tau = np.log([part.tau for part in found.grid])
-    first = np.cumsum([0, *(len(part.mu) for part in found.grid)])
+    log_tau = np.log([part.tau for part in grid])
+    first = np.cumsum([0, *(len(part.mu) for part in grid)])
     weight = np.zeros_like(product)
     for sample in range(len(n)):
         rate = x[sample].sum() / n[sample].sum() if n[sample].sum() else 0.0

@@ -18,7 +18,7 @@ from lmd_trialsim.kernel.screening import (
     screen,
     screen_until,
 )
-from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged, month_due
+from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged, may_settle, month_due
 
 
 @kernel
@@ -32,16 +32,15 @@ def await_cells(schedule, plan, stream, desk, look):
     now = state.decided
     limit_places(schedule, plan, desk, look)
     while any_open(desk):
-        arrival = next_arrival(plan, stream, desk)
         lack = READY
         if lacks_patients(schedule, plan, desk, look):
-            lack = STUCK if state.enrolled >= plan.in_all or math.isinf(arrival) else WAITS
+            stuck = state.enrolled >= plan.in_all or math.isinf(next_arrival(plan, stream, desk))
+            lack = STUCK if stuck else WAITS
         state.exhausted = 0
         month = max(now, month_due(schedule, plan, desk, look, lack))
         until = min(month, state.checked, plan.closes)
-        if lack == WAITS and arrival <= until + A_MOMENT:
-            screen(plan, stream, desk, arrival)
-            now = max(now, arrival)
+        if lack == WAITS and next_arrival(plan, stream, desk) <= until + A_MOMENT:
+            now = max(now, _take_until_it_matters(schedule, plan, stream, desk, look, until))
         elif state.checked <= until:
             now = max(now, state.checked)
             come_until(plan, stream, desk, now)
@@ -52,6 +51,21 @@ def await_cells(schedule, plan, stream, desk, look):
             come_until(plan, stream, desk, until)
             mark_judged(schedule, plan, desk, look, until)
             return until
+    return now
+
+
+@kernel
+def _take_until_it_matters(schedule, plan, stream, desk, look, until):
+    """Take whoever comes by `until`, up to a patient who may bring the look about; return when the last one came."""
+    state = desk.state[0]
+    arrival = next_arrival(plan, stream, desk)
+    now = arrival
+    while arrival <= until + A_MOMENT and not math.isinf(arrival):
+        now = arrival
+        cell = screen(plan, stream, desk, arrival)
+        if cell >= 0 and (state.enrolled >= plan.in_all or may_settle(schedule, plan, desk, look, cell)):
+            break
+        arrival = next_arrival(plan, stream, desk)
     return now
 
 

@@ -66,6 +66,7 @@ CELL = np.dtype(
         ("enrolled", "i8"),  # patients taken
         ("placed", "i8"),  # those among them who keep a place among the planned ones
         ("wanted", "i8"),  # places after which it takes no more patients for the time being
+        ("upto", "i8"),  # places filled up to a patient, counted backwards
         ("due", "i8"),  # 1 where it is judged at the present look
         ("look", "i8"),  # the number of its next look
         ("verdict", "i8"),  # at its last look

@@ -94,7 +94,7 @@ def takes(plan, desk, number, month):
 
 @kernel
 def screen(plan, stream, desk, month):
-    """Take the next patient, who comes at `month`, or turn him away."""
+    """Take the next patient, who comes at `month`, or turn him away; return the cell that took him, or -1."""
     state = desk.state[0]
     lane = state.arrivals & 7
     arrival = state.arrivals
@@ -102,11 +102,11 @@ def screen(plan, stream, desk, month):
     if month > state.checked:
         close_slow_cells(plan, desk, month)
     stratum = 0
-    while stratum < plan.upto.shape[0] - 1 and desk.work[1, lane] >= plan.upto[stratum]:
-        stratum += 1
+    for before in range(plan.upto.shape[0] - 1):  # a sum: no branch that could be foretold wrongly
+        stratum += 1 if desk.work[1, lane] >= plan.upto[before] else 0
     number = plan.cell_of[stratum]
     if number < 0 or not takes(plan, desk, number, month):
-        return
+        return -1
     person = desk.patients[state.enrolled]
     person.arrival = month
     person.stratum = number
@@ -117,6 +117,7 @@ def screen(plan, stream, desk, month):
     if person.outcome != NOT_EVALUABLE:
         cell.placed += 1
         state.placed += 1
+    return number
 
 
 @kernel

@@ -81,6 +81,11 @@ def lacks_patients(schedule, plan, desk, look):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def may_settle(schedule, plan, desk, look, cell):  # type: ignore[no-untyped-def]
+    """Return whether a patient whom `cell` has just taken may have ended what `lacks_patients` tells."""
+
+
+@Seam
 def month_due(schedule, plan, desk, look, lack):  # type: ignore[no-untyped-def]
     """Return the month of the look as things stand; inf while it is not settled. state.exhausted: it is the last."""
 
