@@ -102,7 +102,7 @@ def mean_edges(mean: float, sd: float, tau: float, offsets: Array, numbers: Arra
         information = (numbers * p * (1.0 - p)).sum(axis=1)
         scale = PANEL * np.sqrt(1.0 / np.maximum(information, 1e-12) + tau * tau / len(numbers))
         beyond = np.maximum(np.maximum(least - mu, mu - most), 0.0)
-        return np.minimum(scale, np.minimum(max(2.0, 4.0 * tau) + 0.7 * beyond, 3.0 * sd)) / fineness
+        return np.asarray(np.minimum(scale, np.minimum(max(2.0, 4.0 * tau) + 0.7 * beyond, 3.0 * sd)) / fineness)
 
     edges = [low]
     while edges[-1] < high:

@@ -13,7 +13,7 @@ import numpy as np
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
 
-ENTRIES = 1 << 14
+ENTRIES = 1 << 16
 """Data that are remembered at a time, by a thread."""
 
 MEAN, SQUARE = 0, 1
@@ -81,11 +81,22 @@ def _ask(model, likeness, desk, entry, bounds):
     for place in range(count):
         cell = likeness.order[place]
         at = place * of_cell
+        if place > 0 and _like_the_one_before(likeness, desk, entry, place):
+            for number in range(of_cell):
+                said[at + number] = said[at - of_cell + number]
+            continue
         said[at + MEAN], said[at + SQUARE] = posterior_moments(model, desk, cell)
         for bound in range(bounds):
             said[at + TAILS + bound] = posterior_tail(model, desk, cell, bound)
     for place in range(count):  # as they were
         _set_counts(cells[0, desk.order[place]], desk.memory_key[entry, place])
+
+
+@kernel
+def _like_the_one_before(likeness, desk, entry, place):
+    """Return whether the cell is alike to the one before in the order, in kind and in counts."""
+    kind, key = likeness.kind, desk.memory_key
+    return kind[place] == kind[place - 1] and key[entry, place] == key[entry, place - 1]
 
 
 @kernel
@@ -97,8 +108,10 @@ def _set_counts(cell, key):
 @kernel
 def consult(model, likeness, desk, bounds):
     """Return the entry of desk.memory with what the model says; write to cell.said where each cell's part begins."""
-    entry = sort_cells(likeness, desk)
+    first = sort_cells(likeness, desk)
+    entry = first if _known(desk, first) else first ^ 1  # data have two places, for two of one hash
     if not _known(desk, entry):
+        entry = first if desk.memory_key[first, 0] < 0 or desk.memory_key[entry, 0] >= 0 else entry
         _ask(model, likeness, desk, entry, bounds)
     for place in range(desk.cells.shape[1]):
         desk.cells[0, desk.order[place]].said = place * (TAILS + bounds)

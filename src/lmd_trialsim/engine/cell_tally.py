@@ -54,6 +54,11 @@ class CellTally:
         success = verdict == EFFICACY
         false, true = (success & null).sum(axis=1), (success & ~null).sum(axis=1)
         correct = (success == ~null).sum(axis=1)
+        (trial,) = Moments.of([numbers[:, column.MONTHS], true, false, false / np.maximum(false + true, 1), correct])
+
+        def moments(values: NDArray[Any]) -> tuple[Moments, ...]:
+            return Moments.of(list(values.T))[0]
+
         return cls(
             replicates=len(integers),
             verdicts=np.stack(
@@ -69,26 +74,22 @@ class CellTally:
             closed=int(integers[:, column.CLOSED_EARLY].sum()),
             patients=np.bincount(integers[:, column.ENROLLED], minlength=most_patients + 1),
             months=months_histogram(numbers[:, column.MONTHS]),
-            duration=Moments.of(numbers[:, column.MONTHS]),
-            taken=_of_cells(by_cell[:, :, column.PATIENTS]),
-            evaluable=_of_cells(np.where(judged, by_cell[:, :, column.EVALUABLE], np.nan)),
-            estimates=_of_cells(estimate),
-            errors=_of_cells(estimate - rates),
-            borrowed=_of_cells(reals[:, :, column.BORROWED]),
+            duration=trial[0],
+            taken=moments(by_cell[:, :, column.PATIENTS]),
+            evaluable=moments(np.where(judged, by_cell[:, :, column.EVALUABLE], np.nan)),
+            estimates=moments(estimate),
+            errors=moments(estimate - rates),
+            borrowed=moments(reals[:, :, column.BORROWED]),
             covered=(covered == 1).sum(axis=0),
             intervals=(covered >= 0).sum(axis=0),
             any_false=int((false > 0).sum()),
             any_true=int((true > 0).sum()),
-            true_successes=Moments.of(true.astype(float)),
-            false_successes=Moments.of(false.astype(float)),
-            false_share=Moments.of(false / np.maximum(false + true, 1)),
-            correct=Moments.of(correct.astype(float)),
+            true_successes=trial[1],
+            false_successes=trial[2],
+            false_share=trial[3],
+            correct=trial[4],
             all_correct=int((correct == cells).sum()),
         )
 
     def __add__(self, other: CellTally) -> CellTally:
         return CellTally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
-
-
-def _of_cells(values: NDArray[Any]) -> tuple[Moments, ...]:
-    return tuple(Moments.of(values[:, k].astype(float)) for k in range(values.shape[1]))

@@ -6,6 +6,7 @@ Carlo error, and sums of whole numbers do not depend on their order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,12 +15,9 @@ from numpy.typing import NDArray
 
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.outcomes import Outcomes
+from lmd_trialsim.kernel.sums import LARGEST, UNIT, add_up
 
 Integers = NDArray[np.int64]
-
-UNIT = 2.0**30
-LARGEST = 700.0
-"""Larger numbers are counted as this: their squares still fit when a chunk is added up."""
 
 BINS_A_MONTH = 50
 MONTH_BINS = int(LARGEST) * BINS_A_MONTH + 1
@@ -36,14 +34,14 @@ class Moments:
     fourth: int
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Moments:
-        """Return the sums of the finite values."""
-        finite = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
-
-        def added(numbers: NDArray[np.float64]) -> int:
-            return int(np.rint(np.clip(numbers, -(LARGEST**2), LARGEST**2) * UNIT).astype(np.int64).sum())
-
-        return cls(len(finite), added(finite), added(finite**2), added(finite**4))
+    def of(
+        cls, columns: Sequence[NDArray[Any]], group: Integers | None = None, groups: int = 1
+    ) -> list[tuple[Moments, ...]]:
+        """Return the sums of the finite values of each group's rows in each column, [group][column]."""
+        values = np.stack(columns, axis=1).astype(np.float64)
+        sums = np.zeros((groups, values.shape[1], 4), np.int64)
+        add_up(values, np.zeros(len(values), np.int64) if group is None else np.ascontiguousarray(group), sums)
+        return [tuple(cls(*column) for column in of_group) for of_group in sums.tolist()]
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(
@@ -117,9 +115,10 @@ class Tally:
         def by_verdict(mask: NDArray[np.bool_]) -> Integers:
             return np.bincount(verdict[mask], minlength=VERDICTS).astype(np.int64)
 
-        def moments(values: NDArray[np.float64]) -> tuple[Moments, ...]:
-            return tuple(Moments.of(values[verdict == v]) for v in range(VERDICTS))
-
+        (whole,) = Moments.of(
+            [months, integers[:, column.EVALUABLE], integers[:, column.EVENTS], *integers[:, column.ARMS :].T]
+        )
+        of_verdict = Moments.of([estimate, estimate - effect], verdict, VERDICTS)
         return cls(
             replicates=len(verdict),
             verdicts=np.bincount(verdict * looks + look, minlength=VERDICTS * looks).reshape(VERDICTS, looks),
@@ -130,12 +129,12 @@ class Tally:
             accrual_closed=np.array([(integers[:, column.ACCRUAL_CLOSED] == v).sum() for v in (4, 5)]),
             patients=np.bincount(integers[:, column.PATIENTS], minlength=most_patients + 1),
             months=months_histogram(months),
-            duration=Moments.of(months),
-            arms=tuple(Moments.of(arm.astype(float)) for arm in integers[:, column.ARMS :].T),
-            evaluable=Moments.of(integers[:, column.EVALUABLE].astype(float)),
-            events=Moments.of(integers[:, column.EVENTS].astype(float)),
-            estimates=moments(estimate),
-            errors=moments(estimate - effect),
+            duration=whole[0],
+            arms=whole[3:],
+            evaluable=whole[1],
+            events=whole[2],
+            estimates=tuple(of[0] for of in of_verdict),
+            errors=tuple(of[1] for of in of_verdict),
             covered=by_verdict(holds),
             intervals=by_verdict(has_interval),
         )
