@@ -39,13 +39,36 @@ def test_a_mutated_scenario_loads_or_is_refused(data: dict[str, Any]) -> None:
     loaded(Document(data, "trial.yaml"))
 
 
+TABULATED = ("hierarchical", "exnex", "calibrated_hierarchical")
+"""Analyses whose tables take a second or more."""
+
+
 @FUZZ
 @given(data=mutated(most=1), index=st.integers(0, 99))
 def test_what_loads_can_be_planned(data: dict[str, Any], index: int) -> None:
+    plan_one(data, index, tabulated=False)
+
+
+@pytest.mark.slow
+@settings(FUZZ, max_examples=60)
+@given(data=mutated(most=1), index=st.integers(0, 99))
+def test_what_loads_can_be_tabulated(data: dict[str, Any], index: int) -> None:
+    plan_one(data, index, tabulated=True)
+
+
+def plan_one(data: dict[str, Any], index: int, *, tabulated: bool) -> None:
+    """Plan one of the designs under one of the truths; it is refused with one line, or has a plan."""
     scenario = loaded(Document(data, "trial.yaml"))
     if scenario is None:
         return
-    pairs = [(design, truth) for design in scenario.designs for truth in scenario.truths]
+    pairs = [
+        (name, truth)
+        for name, design in scenario.designs.items()
+        for truth in scenario.truths
+        if (getattr(getattr(design, "analysis", None), "kind", None) in TABULATED) == tabulated
+    ]
+    if not pairs:
+        return
     design, truth = pairs[index % len(pairs)]
     said = "a plan"
     try:
