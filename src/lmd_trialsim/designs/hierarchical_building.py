@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import itertools
+import json
 import math
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +34,7 @@ from lmd_trialsim.analyses.hierarchical_tables import (
 from lmd_trialsim.analyses.several_exchangeable import SeveralExchangeable, scratch_of
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.scale_priors import FixedSd, NormalLogit, rule_of
+from lmd_trialsim.kernel.jit import CACHE_FOLDER
 
 Array = NDArray[np.float64]
 
@@ -90,11 +96,15 @@ class Found(NamedTuple):
 def _found(question: Question) -> Found:
     """Return the tables of the first level that agrees with the next; ValueError if none does."""
 
-    def tables(level: tuple[int, float], counts: Counts) -> Tables:
-        return question.tables(rule_of(question.sd, level[0]), level[1], counts)
+    def tables(level: Level, counts: Counts) -> Tables:
+        return question.tables(rule_of(question.sd, int(level[0])), level[1], counts)
 
     levels = LEVELS if not isinstance(question.sd, FixedSd) else LEVELS_OF_ONE_TAU
-    level, error = first_that_agrees(question, levels, lambda level, counts: (tables(level, counts), _normalised))
+
+    def search() -> tuple[Level, float]:
+        return first_that_agrees(question, levels, lambda level, counts: (tables(level, counts), _normalised))
+
+    level, error = remembered(question, search)
     return Found(tables(level, rows_of(question.occurring)[0]), error)
 
 
@@ -154,9 +164,28 @@ Weigh = Callable[[Data, Array], Array]
 """From the data and prior times likelihood, (samples, nodes), to posterior weights that sum to 1."""
 
 
+def remembered(question: Question, search: Callable[[], tuple[Level, float]]) -> tuple[Level, float]:
+    """Return the level that `search` finds and its error, from the disk if another process has found them.
+
+    The folder is named by a digest of the sources, so what stands there was found by this very search.
+    """
+    if CACHE_FOLDER is None:
+        return search()
+    place = Path(CACHE_FOLDER) / f"level-{hashlib.sha256(repr(question).encode()).hexdigest()[:32]}.json"
+    with contextlib.suppress(OSError, ValueError):
+        (order, fineness), error = json.loads(place.read_text())
+        return (order, fineness), error
+    level, error = search()
+    with contextlib.suppress(OSError):
+        unfinished = place.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps([level, error]))
+        unfinished.replace(place)
+    return level, error
+
+
 def first_that_agrees(
     question: Question, levels: Sequence[Level], at: Callable[[Any, Counts], tuple[Tables, Weigh]]
-) -> tuple[Any, float]:
+) -> tuple[Level, float]:
     """Return the first level that agrees with the next one within TOLERANCE at sampled data, and their difference.
 
     at: gives the tables at a level of the given rows, and how their nodes are weighted.
@@ -289,7 +318,7 @@ def _found_between_tau(question: Question) -> tuple[float, Found]:
         made = tables(level, counts)
         return made, functools.partial(_between_tau, made.grid, question.sd)
 
-    level, error = first_that_agrees(question, CALIBRATED_LEVELS, at)
+    level, error = remembered(question, lambda: first_that_agrees(question, CALIBRATED_LEVELS, at))
     return level[0], Found(tables(level, rows_of(question.occurring)[0]), error)
 
 
