@@ -143,7 +143,7 @@ def test_every_characteristic_is_defined():
     tally = job.tally(play(job, 1, 0, 300))
     names = set()
     for null in (True, False, None):
-        facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True)
+        facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True, True)
         names |= {c.name for c in characteristics_of(tally, facts)}
     assert _without_looks(names) <= defined
 

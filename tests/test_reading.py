@@ -374,7 +374,9 @@ WRONG = {
         1, 32, "designs.d.'type-one error': unknown key; allowed: max_patients, looks, type_one_error, blinded, label. "
         "Did you mean type_one_error?",
     ),
-    "designs: {d: {max_patients: 2.5}}": (1, 29, "designs.d.max_patients: must be a whole number (got 2.5)."),
+    "designs: {d: {max_patients: 2.5}}": (
+        1, 29, "designs.d.max_patients: must be a whole number (got 2.5). Write 2 or 3.",
+    ),
     "designs: {d: {max_patients: '1,000'}}": (
         1, 29, "designs.d.max_patients: must be a whole number, not text (got '1,000'). Write 1_000.",
     ),
@@ -569,3 +571,9 @@ def test_arbitrary_data_raise_nothing_else(endpoint: Any, design: Any) -> None:
 def _types(data: Any) -> set[type]:
     inner = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
     return {type(data)}.union(*map(_types, inner))
+
+
+def test_whole_numbers_may_have_an_exponent(read: Any) -> None:
+    document = read("a: 1e5\nb: 1.5E3\nc: 1e-1\nd: 2.0\ne: 1e300\n")
+    assert document.data == {"a": 100_000, "b": 1500, "c": 0.1, "d": 2.0, "e": 1e300}
+    assert [type(value) for value in document.data.values()] == [int, int, float, float, float]

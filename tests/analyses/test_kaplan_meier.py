@@ -118,8 +118,8 @@ def test_a_curve_is_known_up_to_the_last_follow_up_or_to_the_last_death():
     for question in (MilestoneSurvivalZ(8.1, 0.0), RestrictedMeanZ(8.1, 0.0)):
         assert math.isfinite(asked(question, all_dead))
         assert math.isnan(asked(question, desk_of(arm[:3], follow[:3], np.ones(3, int))))
-    assert math.isnan(asked(SurvivalAboveZ(8.1, 0.5), all_dead))
-    assert math.isnan(asked(SurvivalAboveZ(1.0, 0.5), all_dead))
+    assert asked(SurvivalAboveZ(8.1, 0.5), all_dead) == -math.inf
+    assert asked(SurvivalAboveZ(1.0, 0.5), all_dead) == math.inf
     for estimator in (MilestoneSurvivalEstimate(12.1, 2), RestrictedMeanEstimate(12.1, 2)):
         assert all(map(math.isnan, estimated(estimator, all_dead)))
 
@@ -132,3 +132,18 @@ def test_no_variance():
         assert asked(question(6.0, 0.1), alive) == -math.inf
         assert asked(question(6.0, -0.1), alive) == math.inf
     assert estimated(MilestoneSurvivalEstimate(6.0, 2), alive) == (0.0, 0.0, 0.0)
+
+
+def test_the_z_of_an_arm_rises_with_its_survivors_from_none_to_all():
+    patients = 15
+    found = []
+    for alive in range(patients + 1):
+        follow = np.where(np.arange(patients) < alive, 9.0, np.linspace(0.5, 5.5, patients))
+        desk = desk_of(np.zeros(patients, int), follow, (follow < 6.0).astype(int))
+        found.append(asked(SurvivalAboveZ(6.0, 0.5), desk))
+    assert found[0] == -math.inf
+    assert found[-1] == math.inf
+    assert np.all(np.isfinite(found[1:-1]))
+    assert [z > 0.0 for z in found] == [alive > 7 for alive in range(patients + 1)]
+    # Wald's z turns back where the variance becomes large: from 14 deaths of 15 on, far from any boundary.
+    assert np.all(np.diff(found[2:]) > 0.0)

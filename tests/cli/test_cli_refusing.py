@@ -30,8 +30,8 @@ MISTAKES = {
     "seed too large": (["run", BINARY, "--seed", str(2**63)], "is not within 0 and"),
     "no threads": (["run", BINARY, "--threads", "0"], "'0' is not within 1 and"),
     "form": (["run", BINARY, "--format", "xml"], "'xml' is not one of"),
-    "out is a file": (["run", BINARY, "--out", BINARY], "is a file, not a folder."),
-    "out below a file": (["run", BINARY, "--out", f"{BINARY}/x"], "Not a directory."),
+    "out is a file": (["run", BINARY, "--out", BINARY], "is a file, or below one, not a folder."),
+    "out below a file": (["run", BINARY, "--out", f"{BINARY}/x"], "is a file, or below one, not a folder."),
     "which trial": (["trace", BINARY], "say which trial: --replicate N, or --example KIND"),
     "trace of no design": (["trace", BINARY, "--replicate", "1", "--design", "x"], "has no design 'x'."),
     "not null": (["trace", BINARY, "--example", "false-positive", "--truth", "better"], "None of better is a null"),
@@ -95,6 +95,35 @@ def test_out_is_tried_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(simulation, "run", lambda *_, **__: pytest.fail("played in vain"))
     refusal("run", BINARY, "--out", BINARY)
+
+
+def test_out_overwrites_a_run_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("results.json", "results.csv", "scenario.yaml"):
+        folder = tmp_path / name.partition(".")[2]
+        folder.mkdir()
+        (folder / name).write_text('{"mine": 1}')
+        (line,) = refusal("run", BINARY, "--out", folder)
+        assert line.endswith(f"holds {name}, which is not of a run. Name another folder, or move the file.")
+        assert (folder / name).read_text() == '{"mine": 1}'
+
+
+def test_a_run_that_is_broken_off_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmd_trialsim import simulation
+
+    def broken_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulation, "run", broken_off)
+    call("run", BINARY, "--out", tmp_path / "a" / "b", status=130)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bounds_that_will_be_silent_are_told_of(tmp_path: Path) -> None:
+    told = call("validate", "her3_dxd_three_months", "pembrolizumab_single_arm").stdout
+    lines = [line for line in told.splitlines() if "is silent when one is lost" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("  designs.fixed_not_replaced: its last bound is on the responses of 20 evaluable")
+    assert "under losses. Say max_enrolled" in lines[0]
 
 
 def test_a_broken_pipe_is_silent() -> None:

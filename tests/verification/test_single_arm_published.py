@@ -514,3 +514,24 @@ def test_rpacts_exact_group_sequential_test_of_one_rate():
 )
 def test_simulation_agrees(design, rates):
     compare(scenario_of(design, rates), "design", 40_000, seed=1989)
+
+
+def test_early_verdicts_are_tried_by_p_values_and_not_by_counts():
+    """A bound on the responses of 30 says nothing of the 10 of an early success; the same bound as a p-value does."""
+    looks = {
+        "kind": "single_arm", "max_patients": 30, "looks": {"evaluable": [10, 30]}, "null_rate": 0.2,
+        "analysis": {"kind": "exact_binomial", "null_rate": 0.2},
+    }  # fmt: skip
+    early = {"stop_for": "efficacy", "at": [1], "when": {"number_of": "responses", "at_least": 5}}
+    counted = {"stop_for": "efficacy", "at": "final", "when": {"number_of": "responses", "at_least": 10}}
+    level = float(binom.sf(9, 30, 0.2))
+    tested = {"stop_for": "efficacy", "at": "final", "when": {"p_value": "one_sided", "at_most": level}}
+    name = "early_success_contradicted"
+    (by_count,) = exactly(looks | {"rules": [early, counted]}, [0.6])
+    (by_p_value,) = exactly(looks | {"rules": [early, tested]}, [0.6])
+    assert by_count.get(name) is None
+    assert value(by_count, "power") == pytest.approx(value(by_p_value, "power"), abs=1e-12)
+    # Undone are the early successes whose p-value with the 10 alone is above the level.
+    undone = [x for x in range(5, 11) if binom.sf(x - 1, 10, 0.2) > level]
+    assert value(by_p_value, name) == pytest.approx(math.fsum(binom.pmf(undone, 10, 0.6)), abs=1e-12)
+    compare(scenario_of(looks | {"rules": [early, tested]}, [0.6]), "design", 4000, 3)

@@ -41,7 +41,7 @@ class MilestoneSurvival(NamedTuple):
 class SurvivalAboveZ(NamedTuple):
     """z of a single arm's survival at `month` against `null`, on the scale log(-log), positive where it is above.
 
-    NaN where the estimate is 0 or 1, which have no place on the scale.
+    Where everybody is alive it is infinite, where nobody is, minus infinite: the scale's own limits.
     """
 
     month: float
@@ -183,8 +183,10 @@ def answer_milestone(question: MilestoneSurvival, stream, desk, look):
 def survival_above_z(desk, month, null):
     """(log(-log null) - log(-log S)) |log S| / sqrt(Greenwood's sum)."""
     survival, greenwood, _, _ = curve_to(desk, 0, month)
-    if not 0.0 < survival < 1.0:
-        return math.nan
+    if survival == 1.0:
+        return math.inf
+    if survival == 0.0:
+        return -math.inf
     hazard = -math.log(survival)
     return (math.log(-math.log(null)) - math.log(hazard)) * hazard / math.sqrt(greenwood)
 

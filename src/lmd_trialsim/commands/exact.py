@@ -49,7 +49,7 @@ def command(
 
     path, scenario = opened(file)
     designs_, truths_ = chosen(scenario, designs, truths)
-    folder = prepared(out) if out is not None else None
+    folder = prepared(out, path) if out is not None else None
     results, not_exact = enumerated(scenario, designs_, truths_)
     sentences = "\n".join(reasons(not_exact, len(truths_)))
     if results is None:

@@ -71,7 +71,7 @@ def command(
 
     path, scenario = opened(file)
     designs_, truths_ = chosen(scenario, designs, truths)
-    folder = prepared(out) if out is not None else None
+    folder = prepared(out, path) if out is not None else None
     results = played(scenario, designs_, truths_, replicates=replicates, seed=seed, threads=threads)
     exact, not_exact = enumerated(scenario, designs_, truths_) if with_exact else (None, [])
     deliver(scenario, path, results, exact, not_exact, form=form, full=full, folder=folder)
@@ -168,15 +168,14 @@ def deliver(
     folder: Path | None,
 ) -> None:
     """Write the files, where a folder is named, and print the results in the form that is asked for."""
-    from lmd_trialsim.commands.written import write_whole
+    from lmd_trialsim.commands.written import RESULTS, SCENARIO, TABLE, write_all
     from lmd_trialsim.report import machine, page, terminal
 
     every = [results] if exact is None else [results, exact]
     document = machine.to_json(results, exact, not_exact)
     if folder is not None:
-        write_whole(folder / "scenario.yaml", path.read_bytes())
-        write_whole(folder / "results.csv", machine.to_csv(*every).encode())
-        write_whole(folder / "results.json", document.encode())
+        table = machine.to_csv(*every).encode()
+        write_all(folder, {RESULTS: document.encode(), TABLE: table, SCENARIO: path.read_bytes()})
     if form == "json":
         page.say(document)
     elif form == "csv":

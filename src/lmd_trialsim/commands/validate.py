@@ -16,9 +16,11 @@ def command(files: tuple[str, ...]) -> None:
 
     Read each FILE, or scenario of the catalogue called NAME, and print every mistake in it: where, what, and the way
     out. Status 2 if there is one. Of a scenario without mistakes say what is in it, and which numbers of its
-    population and truths tell no origin (cite: or assumption:).
+    population and truths tell no origin (cite: or assumption:), and which designs have bounds on counts that will often
+    be silent.
     """
     from lmd_trialsim.report import page
+    from lmd_trialsim.silent_bounds import silent_bounds
 
     refused = []
     for file in files:
@@ -38,5 +40,7 @@ def command(files: tuple[str, ...]) -> None:
         )
         for place in bare:
             click.echo(f"  {place}: no origin. Add cite: ROW or assumption: a sentence.")
+        for remark in silent_bounds(scenario):
+            click.echo(f"  {remark}")
     if refused:
         raise Refusal("\n".join(refused))

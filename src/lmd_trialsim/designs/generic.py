@@ -45,6 +45,13 @@ class General(DesignSpec):
         """Return the design in its general form: itself."""
         return self
 
+    @property
+    def ends_by_counts(self) -> bool:
+        """Whether the final look has a bound on a count, which speaks of the planned number of patients only."""
+        count = self.looks.count
+        final = (rule for rule in self.rules if count - 1 in rule.looks(count))
+        return any(condition.number_of is not None for rule in final for condition in rule.conditions)
+
 
 class SingleArm(General):
     """A single-arm trial."""

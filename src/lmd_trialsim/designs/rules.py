@@ -11,6 +11,7 @@ from lmd_trialsim.evidence.quantities import PlainOpenProbability, PlainPositive
 from lmd_trialsim.reading import At, Several
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Information = Annotated[float, Field(allow_inf_nan=False, gt=0, description="Information in any unit, above 0.")]
 
 
 class PowerCutOff(Spec):
@@ -166,7 +167,7 @@ class Rule(Spec):
     cumulative: Annotated[list[PlainProbability], Field(min_length=1, max_length=50)] | None = Field(
         None, description="error spent up to each look, of user"
     )
-    information: Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=50)] | None = Field(
+    information: Annotated[list[Information], Field(min_length=1, max_length=50)] | None = Field(
         None, description="information at each look, where it is not that of the looks' own numbers"
     )
     binding: bool | None = Field(
@@ -191,9 +192,9 @@ class Rule(Spec):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Rule:
         if (self.stop_for is None) == (self.stop_accrual_for is None):
-            raise At((), "must say either stop_for or stop_accrual_for")
+            raise At((), "must say either stop_for or stop_accrual_for", way_out=_neither_nor_both(self.stop_for))
         if (self.when is None) == (self.spending is None):
-            raise At((), "must say either when or spending")
+            raise At((), "must say either when or spending", way_out=_neither_nor_both(self.when))
         wrong: list[At] = []
         check_sorted(self.at)
 
@@ -246,3 +247,8 @@ class Rule(Spec):
             condition.predictive_probability_of is not None for condition in self.conditions
         )
         return [look for look in chosen if not looks_ahead or look < count - 1]
+
+
+def _neither_nor_both(first: object) -> str:
+    """Return the way out where exactly one of two keys must be there."""
+    return "Neither is there: add one." if first is None else "Both are there: remove one."

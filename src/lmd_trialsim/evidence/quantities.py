@@ -39,8 +39,14 @@ PlainProbability = Annotated[
 PlainOpenProbability = Annotated[
     float, Field(strict=True, allow_inf_nan=False, gt=0, lt=1, description="Probability above 0 and below 1.")
 ]
-PlainMonths = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, description="Months, 0 or more.")]
-PlainPositiveMonths = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, description="Months, above 0.")]
+FIFTY_YEARS = 600.0
+"""Months: longer than any trial, and what sums of durations hold."""
+PlainMonths = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, ge=0, le=FIFTY_YEARS, description="Months, 0 to 600.")
+]
+PlainPositiveMonths = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, gt=0, le=FIFTY_YEARS, description="Months, above 0, up to 600.")
+]
 PlainRate = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, description="Rate per month, 0 or more.")]
 PlainPositiveRate = Annotated[
     float, Field(strict=True, allow_inf_nan=False, gt=0, description="Rate per month, above 0.")
@@ -152,13 +158,13 @@ class OpenProbability(Sourced):
 class Months(Sourced):
     """Months, 0 or more: a bare number, or a mapping with its origin."""
 
-    value: PlainMonths
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 
 
 class PositiveMonths(Sourced):
     """Months, above 0: a bare number, or a mapping with its origin."""
 
-    value: PlainPositiveMonths
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
 
 
 class Rate(Sourced):

@@ -202,14 +202,16 @@ class _Composer:
             self.note(_start(event), placed(loc, "the number is too large"), visible(text), allowed="up to 2^63 - 1")
         return number
 
-    def float(self, event: ScalarEvent, loc: Loc) -> float:
+    def float(self, event: ScalarEvent, loc: Loc) -> float | int:
+        """Return the number; 1e5 is a whole one."""
         text: str = event.value
         number = float(text.replace("_", ""))
         if math.isinf(number):
             self.note(_start(event), placed(loc, "the number is too large"), visible(text), allowed="up to 1.79e308")
         if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
             self.note(_start(event), placed(loc, "the number is too close to 0"), visible(text), "Write 0.")
-        return number
+        whole = "e" in text.lower() and abs(number) < 2**53 and number.is_integer()
+        return int(number) if whole else number
 
     def stop(self, where: Position, what: str, way_out: str) -> NoReturn:
         self.note(where, what, way_out=way_out)

@@ -234,6 +234,9 @@ def _hint(value: Any, wanted: tuple[str, ...]) -> str:
                 return f"Write {text.replace(',', '.')}."
         if "true or false" in wanted and text.lower() in ("yes", "on", "no", "off"):
             return f"Write {'true' if text.lower() in ('yes', 'on') else 'false'}."
+    if type(value) is float and "a whole number" in wanted and abs(value) < 2**53:
+        low = math.floor(value)
+        return f"Write {low}." if value == low else f"Write {low} or {low + 1}."
     if "text" in wanted and isinstance(value, bool | int | float):
         return "Put it in quotes."
     item_unlike = isinstance(value, bool | str) and any(word in (*NUMBERS, "a mapping") for word in wanted)

@@ -207,7 +207,7 @@ def _characteristics(scenario: Scenario, design: str, truth: str, judge: Judge) 
     ignoring = math.nan
     if facts.non_binding:
         ignoring = sum(end.mass[end.verdict == EFFICACY].sum() for end in walk(judge, turns, rates, ignoring=True))
-    yield from _verdicts(sums, facts, ignoring, _nothing_more(setting))
+    yield from _verdicts(sums, facts, ignoring)
     yield from _sizes(sums, judge, turns)
     yield from _estimates(sums, facts)
 
@@ -223,6 +223,7 @@ def _facts(scenario: Scenario, design: str, truth: str, setting: Setting) -> Fac
         closes_accrual=tuple(k for k in range(2) if any(rule.stop_accrual_for == words[k] for rule in rules)),
         may_close=False,
         has_events=False,
+        tells_late=not setting.design.ends_by_counts and _nothing_more(setting),
     )
 
 
@@ -232,7 +233,7 @@ def _nothing_more(setting: Setting) -> bool:
     return at_once or setting.design.accrual_at_looks == "pauses"
 
 
-def _verdicts(sums: _Sums, facts: Facts, ignoring: float, nothing_more: bool) -> Iterator[Characteristic]:
+def _verdicts(sums: _Sums, facts: Facts, ignoring: float) -> Iterator[Characteristic]:
     totals = sums.verdicts.sum(axis=1)
     yield _one("probability_of_success", totals[EFFICACY])
     if facts.null is not None:
@@ -254,7 +255,7 @@ def _verdicts(sums: _Sums, facts: Facts, ignoring: float, nothing_more: bool) ->
             for look in range(sums.looks):
                 yield _one(f"{word}_at_look_{look + 1}", sums.verdicts[verdict, look])
     for verdict in (EFFICACY, FUTILITY):
-        if verdict in facts.verdicts and sums.looks > 1 and nothing_more:
+        if verdict in facts.verdicts and sums.looks > 1 and facts.tells_late:
             yield _one(f"early_{VERDICTS[verdict]}_contradicted", sums.contradicted[verdict])
 
 

@@ -152,6 +152,8 @@ def _reviewed(trial: Replay) -> str:
     early = VERDICTS[trial.integer(column.VERDICT)]
     contradicted = trial.integer(column.CONTRADICTED)
     assert contradicted == (would != (trial.integer(column.VERDICT) == EFFICACY))
+    if trial.setting.design.ends_by_counts:
+        return "The last look's bounds are for the planned number of patients, and say nothing of the early verdict."
     says = "the last look would conclude efficacy" if would else "the last look would not conclude efficacy"
     upheld = "contradicted" if contradicted else "upheld"
     return f"With complete follow-up {says}: the early verdict of {early} is {upheld}."

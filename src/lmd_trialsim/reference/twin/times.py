@@ -187,9 +187,11 @@ def z_of_curves(analysis: MilestoneSurvival | RestrictedMean, context: Context, 
     assert isinstance(analysis, MilestoneSurvival)
     assert analysis.null_survival is not None
     found = curves(context, seen, analysis.month)
-    if found is None or not 0.0 < found[0].survival < 1.0:
+    if found is None:
         return math.nan
     (curve,) = found
+    if curve.survival in (0.0, 1.0):  # all dead, all alive
+        return math.inf if curve.survival else -math.inf
     hazard, null = -math.log(curve.survival), -math.log(analysis.null_survival)
     return (math.log(null) - math.log(hazard)) / (math.sqrt(curve.greenwood) / hazard)
 
