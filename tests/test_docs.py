@@ -143,7 +143,10 @@ def test_every_characteristic_is_defined():
     tally = job.tally(play(job, 1, 0, 300))
     names = set()
     for null in (True, False, None):
-        facts = Facts(("control", "treatment"), null, tuple(VERDICTS), True, (0, 1), True, True, True)
+        facts = Facts(
+            arms=("control", "treatment"), null=null, verdicts=tuple(VERDICTS), non_binding=True, closes_accrual=(0, 1),
+            may_close=True, has_events=True, tried_later=(1, 2),
+        )  # fmt: skip
         names |= {c.name for c in characteristics_of(tally, facts)}
     assert _without_looks(names) <= defined
 

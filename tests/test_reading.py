@@ -377,6 +377,10 @@ WRONG = {
     "designs: {d: {max_patients: 2.5}}": (
         1, 29, "designs.d.max_patients: must be a whole number (got 2.5). Write 2 or 3.",
     ),
+    "designs: {d: {max_patients: 1e-1}}": (1, 29, "designs.d.max_patients: must be a whole number (got 0.1). Write 1."),
+    "designs: {d: {max_patients: 1e20}}": (
+        1, 29, "designs.d.max_patients: must be a whole number, and this one is too large (got 1e+20).",
+    ),
     "designs: {d: {max_patients: '1,000'}}": (
         1, 29, "designs.d.max_patients: must be a whole number, not text (got '1,000'). Write 1_000.",
     ),

@@ -43,9 +43,7 @@ class Facts(NamedTuple):
     closes_accrual: tuple[int, ...]  # 0 for efficacy, 1 for futility: verdicts that may close the accrual
     may_close: bool  # whether the trial may close as it stands
     has_events: bool
-    tells_late: (
-        bool  # whether the final look's rules speak of any number of patients, so that early verdicts can be tried
-    )
+    tried_later: tuple[int, ...]  # early verdicts that complete follow-up can contradict
 
 
 def is_proportion(name: str) -> bool:
@@ -132,9 +130,8 @@ def _verdicts(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
         if verdict in facts.verdicts:
             for look in range(looks):
                 yield proportion(f"{word}_at_look_{look + 1}", int(tally.verdicts[verdict, look]), replicates)
-    for verdict in (1, 2):
-        if verdict in facts.verdicts and looks > 1 and facts.tells_late:
-            yield proportion(f"early_{VERDICTS[verdict]}_contradicted", int(tally.contradicted[verdict]), replicates)
+    for verdict in facts.tried_later:
+        yield proportion(f"early_{VERDICTS[verdict]}_contradicted", int(tally.contradicted[verdict]), replicates)
 
 
 def _sizes(tally: Tally, facts: Facts) -> Iterator[Characteristic]:

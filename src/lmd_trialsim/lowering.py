@@ -23,7 +23,7 @@ from lmd_trialsim.patients.strata import OneStratum, Strata
 from lmd_trialsim.patients.time_to_event import TimeToEvent, nobody
 
 if TYPE_CHECKING:
-    from lmd_trialsim.scenario import Scenario, Truth
+    from lmd_trialsim.scenario import DropOut, Scenario, Truth
 
 
 class Setting(NamedTuple):
@@ -95,16 +95,18 @@ def rates_of(
     return [[rate(arm, stratum) for stratum in strata] for arm in arms]
 
 
-def _drop_out(truth: Truth, arms: int, strata: int) -> list[list[Curve]]:
-    given = truth.drop_out
-    assert given is not None
+def drop_out_hazard(given: DropOut) -> float:
+    """Return the hazard of a drop-out, per month."""
     if given.per_month is not None:
-        hazard = given.per_month.value
-    else:
-        assert given.proportion is not None
-        assert given.by_month is not None
-        hazard = -math.log1p(-given.proportion.value) / given.by_month.value
-    return [[Curve(1.0, 0.0, (0.0,), (hazard,))] * strata] * arms
+        return float(given.per_month.value)
+    assert given.proportion is not None
+    assert given.by_month is not None
+    return -math.log1p(-given.proportion.value) / given.by_month.value
+
+
+def _drop_out(truth: Truth, arms: int, strata: int) -> list[list[Curve]]:
+    assert truth.drop_out is not None
+    return [[Curve(1.0, 0.0, (0.0,), (drop_out_hazard(truth.drop_out),))] * strata] * arms
 
 
 def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Any:

@@ -242,13 +242,26 @@ def _alone(plan: CellPlan, room: Room, most: list[int]) -> NDArray[np.int64]:
     return found
 
 
+def _model(setting: BasketSetting, frame: Frame) -> tuple[Any, Any]:
+    """Return the analysis made ready; built once for all rules with the same bounds."""
+    known = setting.scenario._models
+    key = "|".join(
+        part.tobytes().hex() if isinstance(part, np.ndarray) else repr(part)
+        for part in (setting.design.analysis, *frame)
+    )
+    if key not in known:
+        known[key] = setting.design.analysis.model(frame)
+    model, scratch = known[key]
+    return model, scratch
+
+
 def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan, Room]:
     """Return the plan of a basket design under one truth, and what its desk must hold."""
     setting = BasketSetting.of(scenario, design)
     strata = scenario.population.stratum_names()
     rules = _Rules(setting)
     frame = frame_of(setting, truth)
-    model, scratch = setting.design.analysis.model(frame)
+    model, scratch = _model(setting, frame)
     upto = np.cumsum(shares_of(scenario))
     upto[-1] = 1.0
     slow = [place.spec.closes_if for place in setting.places]

@@ -177,6 +177,7 @@ class Scenario(Spec):
     run: RunSpec = Field(default_factory=lambda: RunSpec.model_validate({}), description="replicates and seed")
 
     _asked: dict[tuple[str, bool], Any] = PrivateAttr(default_factory=dict)
+    _models: dict[str, Any] = PrivateAttr(default_factory=dict)
     """What `lowering` has tabulated for each design: the same under every truth that loses no patient, or some."""
 
     @field_validator("version", mode="before")
@@ -226,6 +227,15 @@ class Scenario(Spec):
     def control(self) -> str | None:
         """The control arm, if there is one."""
         return next((name for name, arm in self.arms.items() if arm.control), None)
+
+    def with_design(self, name: str, design: Design) -> Scenario:
+        """Return the scenario with another design under this name; the whole is not checked again.
+
+        Tables that depend on more than the rules are shared.
+        """
+        changed = self.model_copy(update={"designs": {**self.designs, name: design}})
+        changed._asked = {}
+        return changed
 
     def digest(self) -> str:
         """Return a digest of all that bears on the results but the number of replicates and the seed."""

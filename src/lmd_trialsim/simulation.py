@@ -115,7 +115,7 @@ def facts_of(scenario: Scenario, design: str, truth: str) -> Facts:
         closes_accrual=tuple(sorted(closes)),
         may_close=setting.design.max_months is not None,
         has_events=scenario.endpoints[setting.design.endpoint].kind == "time_to_event",
-        tells_late=not setting.design.ends_by_counts,
+        tried_later=tuple(VERDICTS["stop_for", word] for word in setting.design.tried_later),
     )
 
 

@@ -15,6 +15,7 @@ from scipy.stats import beta as beta_distribution
 ARRIVAL, STRATUM, RESPONSE, DROPOUT, DEATH = 0, 1, 15, 17, 18
 VERDICTS = {"efficacy": 1, "futility": 2, "harm": 3}
 EFFICACY = 1
+TIE = 1e-11  # docs/methods.md: nearer than this to a threshold is equal to it
 PLACELESS = "not_evaluable"
 
 
@@ -370,10 +371,10 @@ class NaiveTrial:
         else:
             value = a / (a + b) if "estimate_of" in condition else cell.counted[1]
         for comparison, says in (
-            ("exceeds", lambda v, c: v > c),
-            ("at_least", lambda v, c: v >= c),
-            ("is_below", lambda v, c: v < c),
-            ("at_most", lambda v, c: v <= c),
+            ("exceeds", lambda v, c: v > c + TIE),
+            ("at_least", lambda v, c: v >= c - TIE),
+            ("is_below", lambda v, c: v < c - TIE),
+            ("at_most", lambda v, c: v <= c + TIE),
         ):
             if comparison in condition:
                 cut = condition[comparison]

@@ -21,14 +21,14 @@ MISTAKES = {
     "a very long name": (["run", "x" * 5000], "neither a file"),
     "unknown design": (["run", BINARY, "--design", "simom"], "the scenario has no design 'simom'. Did you mean simon?"),
     "unknown truth": (["exact", BINARY, "--truth", "worse"], "--truth: the scenario has no truth 'worse'."),
-    "no replicates": (["run", BINARY, "--replicates", "0"], "'0' is not within 1 and 10,000,000,000."),
+    "no replicates": (["run", BINARY, "--replicates", "0"], "'0' is not between 1 and 10,000,000,000."),
     "half a replicate": (["run", BINARY, "--replicates", "1.5"], "'1.5' is no whole number"),
     "not a number": (["run", BINARY, "--replicates", "many"], "'many' is no whole number"),
     "nan": (["run", BINARY, "--replicates", "nan"], "'nan' is no whole number"),
     "endless": (["run", BINARY, "--replicates", "1e999999999"], "is no whole number"),
-    "seed below 0": (["run", BINARY, "--seed", "-1"], "'-1' is not within 0 and"),
-    "seed too large": (["run", BINARY, "--seed", str(2**63)], "is not within 0 and"),
-    "no threads": (["run", BINARY, "--threads", "0"], "'0' is not within 1 and"),
+    "seed below 0": (["run", BINARY, "--seed", "-1"], "'-1' is not between 0 and"),
+    "seed too large": (["run", BINARY, "--seed", str(2**63)], "is not between 0 and"),
+    "no threads": (["run", BINARY, "--threads", "0"], "'0' is not between 1 and"),
     "form": (["run", BINARY, "--format", "xml"], "'xml' is not one of"),
     "out is a file": (["run", BINARY, "--out", BINARY], "is a file, or below one, not a folder."),
     "out below a file": (["run", BINARY, "--out", f"{BINARY}/x"], "is a file, or below one, not a folder."),
@@ -99,12 +99,36 @@ def test_out_is_tried_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_out_overwrites_a_run_and_nothing_else(tmp_path: Path) -> None:
     for name in ("results.json", "results.csv", "scenario.yaml"):
-        folder = tmp_path / name.partition(".")[2]
-        folder.mkdir()
-        (folder / name).write_text('{"mine": 1}')
-        (line,) = refusal("run", BINARY, "--out", folder)
-        assert line.endswith(f"holds {name}, which is not of a run. Name another folder, or move the file.")
-        assert (folder / name).read_text() == '{"mine": 1}'
+        alone, mixed = tmp_path / f"{name}.alone", tmp_path / f"{name}.mixed"
+        call("run", BINARY, "--out", mixed, "--design", "simon", "--replicates", 10)
+        alone.mkdir()
+        for folder in (alone, mixed):
+            (folder / name).write_text('{"mine": 1}')
+            (line,) = refusal("run", BINARY, "--out", folder)
+            assert line.endswith(f"holds {name}, which is not of a run. Name another folder, or move the file.")
+            assert (folder / name).read_text() == '{"mine": 1}'
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    (deep / "results.json").write_text("[" * 100_000)
+    assert "which is not of a run" in refusal("exact", BINARY, "--out", deep)[0]
+
+
+def test_out_goes_beside_other_files_and_over_an_earlier_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for seed in (1, 2):
+        call("run", BINARY, "--out", tmp_path, "--design", "simon", "--replicates", 10, "--seed", seed)
+    assert '"seed": 2' in (tmp_path / "results.json").read_text()
+    kept = tmp_path / "scenario.yaml"
+    call("run", kept, "--out", tmp_path, "--design", "simon", "--replicates", 10)  # the very scenario that is run
+    kept.write_text(kept.read_text().replace("rate: 0.5", "rate: 0.6"))
+    assert "holds scenario.yaml, which is not of a run" in refusal("run", BINARY, "--out", tmp_path)[0]
+
+
+def test_out_that_names_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("", tmp_path / "link"):
+        (line,) = refusal("run", BINARY, "--out", name)
+        assert line.endswith("names no folder that is there or can be made. Name another.")
 
 
 def test_a_run_that_is_broken_off_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +144,13 @@ def test_a_run_that_is_broken_off_leaves_no_folder(tmp_path: Path, monkeypatch: 
 
 def test_bounds_that_will_be_silent_are_told_of(tmp_path: Path) -> None:
     told = call("validate", "her3_dxd_three_months", "pembrolizumab_single_arm").stdout
-    lines = [line for line in told.splitlines() if "is silent when one is lost" in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("  designs.fixed_not_replaced: its last bound is on the responses of 20 evaluable")
-    assert "under losses. Say max_enrolled" in lines[0]
+    lines = [line for line in told.splitlines() if "its last bound is on the responses" in line]
+    assert [line.split(":")[0] for line in lines] == [
+        "  designs.fixed", "  designs.fixed_not_replaced", "  designs.simon_minimax",
+    ]  # fmt: skip
+    assert (
+        "of 20 evaluable patients, and is silent when fewer remain of 20: probability under losses (0.92)." in lines[1]
+    )
 
 
 def test_a_broken_pipe_is_silent() -> None:

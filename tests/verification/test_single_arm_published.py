@@ -530,6 +530,12 @@ def test_early_verdicts_are_tried_by_p_values_and_not_by_counts():
     (by_count,) = exactly(looks | {"rules": [early, counted]}, [0.6])
     (by_p_value,) = exactly(looks | {"rules": [early, tested]}, [0.6])
     assert by_count.get(name) is None
+    assert by_p_value.get("early_futility_contradicted") is None  # no rule for it
+    (late,) = exactly(looks | {"rules": [tested]}, [0.6])
+    assert late.get(name) is None  # no early success
+    futile = {"stop_for": "futility", "at": "final", "when": {"number_of": "responses", "at_most": 4}}
+    (mixed,) = exactly(looks | {"rules": [early, futile, tested]}, [0.6])
+    assert mixed.get(name).estimate == by_p_value.get(name).estimate
     assert value(by_count, "power") == pytest.approx(value(by_p_value, "power"), abs=1e-12)
     # Undone are the early successes whose p-value with the 10 alone is above the level.
     undone = [x for x in range(5, 11) if binom.sf(x - 1, 10, 0.2) > level]

@@ -38,7 +38,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         if not given.is_finite() or given.adjusted() > 30 or given != given.to_integral_value():
             raise click.BadParameter(f"{value!r} is no whole number from {low:,} to {high:,}.")
         if not low <= given <= high:
-            raise click.BadParameter(f"{value!r} is not within {low:,} and {high:,}.")
+            raise click.BadParameter(f"{value!r} is not between {low:,} and {high:,}.")
         return int(given)
 
     return number

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lmd_trialsim.commands.given import Refusal
@@ -22,6 +22,8 @@ def prepared(folder: str, scenario: Path) -> Path:
     A folder that does not exist is made on writing, so that a run that is broken off leaves none behind.
     """
     path = Path(folder)
+    if not folder or (path.is_symlink() and not path.exists()):
+        raise Refusal(f"--out: {folder!r} names no folder that is there or can be made. Name another.")
     try:
         there = next(above for above in (path, *path.absolute().parents) if above.exists())
         probe = there / f".{secrets.token_hex(8)}.tmp"
@@ -32,21 +34,49 @@ def prepared(folder: str, scenario: Path) -> Path:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Refusal(f"--out: nothing can be written to {folder}: {why}.") from None
-    others = [name for name in (SCENARIO, TABLE, RESULTS) if (path / name).exists()]
-    if others and not _is_of_a_run(path) and not (others == [SCENARIO] and scenario.samefile(path / SCENARIO)):
-        raise Refusal(
-            f"--out: {folder} holds {others[0]}, which is not of a run. Name another folder, or move the file."
-        )
+    for name in _foreign(path, scenario):
+        raise Refusal(f"--out: {folder} holds {name}, which is not of a run. Name another folder, or move the file.")
     return path
 
 
-def _is_of_a_run(folder: Path) -> bool:
-    """Return whether the files in the folder are those of an earlier run, which a new one may replace."""
+def _foreign(folder: Path, scenario: Path) -> Iterator[str]:
+    """Yield the files that would be lost: those that are not of an earlier run, nor the very scenario that is run."""
+    if (folder / RESULTS).exists() and _digest(folder / RESULTS) is None:
+        yield RESULTS
+    if (folder / TABLE).exists() and not _is_table(folder / TABLE):
+        yield TABLE
+    kept = folder / SCENARIO
+    if kept.exists() and not kept.samefile(scenario) and not _is_of(kept, _digest(folder / RESULTS)):
+        yield SCENARIO
+
+
+def _digest(results: Path) -> str | None:
+    """Return the digest of the scenario whose results these are, if they are any."""
     try:
-        held = json.loads((folder / RESULTS).read_bytes())
+        held = json.loads(results.read_bytes())
+        return str(held["digest"]) if {"scenario", "version", "results"} <= held.keys() else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _is_table(table: Path) -> bool:
+    from lmd_trialsim.report.machine import COLUMNS
+
+    try:
+        with table.open(encoding="utf-8") as stream:
+            return stream.readline().strip().split(",") == list(COLUMNS)
     except (OSError, ValueError):
         return False
-    return isinstance(held, dict) and {"scenario", "digest", "version", "results"} <= held.keys()
+
+
+def _is_of(kept: Path, digest: str | None) -> bool:
+    """Return whether a scenario file is the one that a run has left there, unchanged in all that matters."""
+    from lmd_trialsim.scenario import Scenario
+
+    try:
+        return digest is not None and Scenario.load(kept).digest() == digest
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -54,7 +84,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(f"{folder} cannot be made: {error.strerror}.") from None
+        raise Refusal(f"--out: {folder} cannot be made: {error.strerror}. Name another.") from None
     for name, content in files.items():
         write_whole(folder / name, content)
 

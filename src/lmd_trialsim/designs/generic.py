@@ -46,11 +46,18 @@ class General(DesignSpec):
         return self
 
     @property
-    def ends_by_counts(self) -> bool:
-        """Whether the final look has a bound on a count, which speaks of the planned number of patients only."""
-        count = self.looks.count
-        final = (rule for rule in self.rules if count - 1 in rule.looks(count))
-        return any(condition.number_of is not None for rule in final for condition in rule.conditions)
+    def succeeds_by_counts(self) -> bool:
+        """Whether success at the final look is a bound on a count, which speaks of the planned number only."""
+        last = self.looks.count - 1
+        rules = (rule for rule in self.rules if rule.stop_for == "efficacy" and last in rule.looks(last + 1))
+        return any(condition.number_of is not None for rule in rules for condition in rule.conditions)
+
+    @property
+    def tried_later(self) -> tuple[str, ...]:
+        """The verdicts of interim looks that complete follow-up and the final look's rules can contradict."""
+        last = self.looks.count - 1
+        early = {rule.stop_for for rule in self.rules if min(rule.looks(last + 1), default=last) < last}
+        return () if self.succeeds_by_counts else tuple(word for word in ("efficacy", "futility") if word in early)
 
 
 class SingleArm(General):

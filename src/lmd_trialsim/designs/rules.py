@@ -11,7 +11,9 @@ from lmd_trialsim.evidence.quantities import PlainOpenProbability, PlainPositive
 from lmd_trialsim.reading import At, Several
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Information = Annotated[float, Field(allow_inf_nan=False, gt=0, description="Information in any unit, above 0.")]
+Information = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, gt=0, description="Information in any unit, above 0.")
+]
 
 
 class PowerCutOff(Spec):
@@ -192,9 +194,9 @@ class Rule(Spec):
     @model_validator(mode="after")
     def _says_one_thing(self) -> Rule:
         if (self.stop_for is None) == (self.stop_accrual_for is None):
-            raise At((), "must say either stop_for or stop_accrual_for", way_out=_neither_nor_both(self.stop_for))
+            raise At((), "must say either stop_for or stop_accrual_for", way_out=_add_or_remove(self.stop_for))
         if (self.when is None) == (self.spending is None):
-            raise At((), "must say either when or spending", way_out=_neither_nor_both(self.when))
+            raise At((), "must say either when or spending", way_out=_add_or_remove(self.when))
         wrong: list[At] = []
         check_sorted(self.at)
 
@@ -249,6 +251,6 @@ class Rule(Spec):
         return [look for look in chosen if not looks_ahead or look < count - 1]
 
 
-def _neither_nor_both(first: object) -> str:
-    """Return the way out where exactly one of two keys must be there."""
+def _add_or_remove(first: object) -> str:
+    """Return the way out where one of two keys must be there, and both are or neither is."""
     return "Neither is there: add one." if first is None else "Both are there: remove one."

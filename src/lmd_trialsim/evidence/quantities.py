@@ -158,13 +158,13 @@ class OpenProbability(Sourced):
 class Months(Sourced):
     """Months, 0 or more: a bare number, or a mapping with its origin."""
 
-    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, description="Months, 0 or more.")]
 
 
 class PositiveMonths(Sourced):
     """Months, above 0: a bare number, or a mapping with its origin."""
 
-    value: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)]
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, description="Months, above 0.")]
 
 
 class Rate(Sourced):

@@ -44,6 +44,7 @@ LENGTHS = {
     "string_too_short": ("min_length", "must have at least {} {}", "character"),
     "string_too_long": ("max_length", "must have at most {} {}", "character"),
 }
+LARGEST_WHOLE = 2.0**53
 BOUNDS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
@@ -173,9 +174,11 @@ def _value(finding: Finding) -> At:
     elif finding.wanted or kind in WANTED:
         wanted = finding.taken
         what = f"must be {' or '.join(wanted)}"
-        if not (type(value) is float and "a whole number" in wanted):
+        if type(value) is not float or "a whole number" not in wanted:
             what += f", not {_type(value)}"
-        way_out = _hint(value, wanted)
+        elif abs(value) >= LARGEST_WHOLE:
+            what += ", and this one is too large"
+        way_out = _hint(value, wanted, finding.shapes.limits(place.shape))
     elif kind in LIMITS:
         name, words = LIMITS[kind]
         what = words.format(_number(context[name]))
@@ -219,7 +222,7 @@ def _number(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
 
 
-def _hint(value: Any, wanted: tuple[str, ...]) -> str:
+def _hint(value: Any, wanted: tuple[str, ...], limits: Mapping[str, Any]) -> str:
     """Return how `value` would have to be written to be what was wanted, where that can be guessed."""
     if isinstance(value, str):
         text = value.strip()
@@ -234,9 +237,9 @@ def _hint(value: Any, wanted: tuple[str, ...]) -> str:
                 return f"Write {text.replace(',', '.')}."
         if "true or false" in wanted and text.lower() in ("yes", "on", "no", "off"):
             return f"Write {'true' if text.lower() in ('yes', 'on') else 'false'}."
-    if type(value) is float and "a whole number" in wanted and abs(value) < 2**53:
-        low = math.floor(value)
-        return f"Write {low}." if value == low else f"Write {low} or {low + 1}."
+    if type(value) is float and "a whole number" in wanted and abs(value) < LARGEST_WHOLE:
+        near = sorted({math.floor(value), math.ceil(value)})
+        return f"Write {' or '.join(str(one) for one in near if one >= limits.get('ge', one))}."
     if "text" in wanted and isinstance(value, bool | int | float):
         return "Put it in quotes."
     item_unlike = isinstance(value, bool | str) and any(word in (*NUMBERS, "a mapping") for word in wanted)

@@ -223,7 +223,7 @@ def _facts(scenario: Scenario, design: str, truth: str, setting: Setting) -> Fac
         closes_accrual=tuple(k for k in range(2) if any(rule.stop_accrual_for == words[k] for rule in rules)),
         may_close=False,
         has_events=False,
-        tells_late=not setting.design.ends_by_counts and _nothing_more(setting),
+        tried_later=tuple(VERDICT_OF[word] for word in setting.design.tried_later if _nothing_more(setting)),
     )
 
 
@@ -254,9 +254,8 @@ def _verdicts(sums: _Sums, facts: Facts, ignoring: float) -> Iterator[Characteri
         if verdict in facts.verdicts:
             for look in range(sums.looks):
                 yield _one(f"{word}_at_look_{look + 1}", sums.verdicts[verdict, look])
-    for verdict in (EFFICACY, FUTILITY):
-        if verdict in facts.verdicts and sums.looks > 1 and facts.tells_late:
-            yield _one(f"early_{VERDICTS[verdict]}_contradicted", sums.contradicted[verdict])
+    for verdict in facts.tried_later:
+        yield _one(f"early_{VERDICTS[verdict]}_contradicted", sums.contradicted[verdict])
 
 
 def _sizes(sums: _Sums, judge: Judge, turns: Turns) -> Iterator[Characteristic]:

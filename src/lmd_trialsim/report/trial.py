@@ -152,7 +152,7 @@ def _reviewed(trial: Replay) -> str:
     early = VERDICTS[trial.integer(column.VERDICT)]
     contradicted = trial.integer(column.CONTRADICTED)
     assert contradicted == (would != (trial.integer(column.VERDICT) == EFFICACY))
-    if trial.setting.design.ends_by_counts:
+    if trial.setting.design.succeeds_by_counts:
         return "The last look's bounds are for the planned number of patients, and say nothing of the early verdict."
     says = "the last look would conclude efficacy" if would else "the last look would not conclude efficacy"
     upheld = "contradicted" if contradicted else "upheld"

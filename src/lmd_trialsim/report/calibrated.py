@@ -1,0 +1,97 @@
+"""A calibration for people, and for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lmd_trialsim import __version__
+from lmd_trialsim.calibration import Calibration
+from lmd_trialsim.report import page
+from lmd_trialsim.report.digits import with_error
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from lmd_trialsim.characteristics import Characteristic
+    from lmd_trialsim.scenario import Scenario
+
+
+def parts(scenario: Scenario, found: Calibration) -> Iterator[RenderableType]:
+    """Yield what is printed."""
+    yield page.heading(scenario.title)
+    yield page.prose(f"scenario {scenario.digest()}, {_how(found)}, version {__version__}")
+    yield page.heading(f"\n{found.design}: cut-off {_cut_off(found, found.cut_off)}")
+    rules = ("rule " if len(found.rules) == 1 else "rules ") + ", ".join(str(rule + 1) for rule in found.rules)
+    yield page.prose(
+        f"The number of {rules}, where the design has {found.before:g}; the smallest that keeps {found.error} at "
+        f"{found.at_most:g}."
+    )
+    below = _cut_off(found, found.cut_off - found.step)
+    fresh = [] if found.fresh_seed is None else ["fresh trials"]
+    yield page.grid(
+        ["\nerror under", f"\nat {below}", f"\nat {_cut_off(found, found.cut_off)}", *(f"\n{word}" for word in fresh)],
+        [
+            [one.truth, _shown(one.below), _shown(one.error), *([_shown(one.fresh)] if fresh else [])]
+            for one in found.under
+            if one.error is not None
+        ],
+    )
+    yield page.grid(["\nsuccess under", ""], [[one.truth, _shown(one.success)] for one in found.under])
+    if fresh:
+        yield page.prose(
+            f"\nThe upper 95% limit of each error is {found.at_most:g} or less. Fresh trials (seed {found.fresh_seed}) "
+            + ("confirm it." if found.confirmed else "do not confirm it: take more replicates.")
+        )
+
+
+def _how(found: Calibration) -> str:
+    if found.method == "exact":
+        return "exact"
+    return f"seed {found.seed}, {found.replicates:,} replicates of each cut-off"
+
+
+def _cut_off(found: Calibration, value: float) -> str:
+    return f"{value:.{round(-math.log10(found.step))}f}"
+
+
+def _shown(one: Characteristic | None) -> str:
+    return "" if one is None else with_error(one)
+
+
+def to_json(scenario: Scenario, found: Calibration) -> str:
+    """Return the same as JSON; of each number its error and limits, of each basket's error the worst basket."""
+
+    def told(one: Characteristic | None) -> dict[str, Any] | None:
+        return None if one is None else one._asdict()
+
+    document = {
+        "scenario": scenario.title,
+        "digest": scenario.digest(),
+        "version": __version__,
+        "method": found.method,
+        "replicates": found.replicates,
+        "seed": found.seed,
+        "fresh_seed": found.fresh_seed,
+        "design": found.design,
+        "rules": [rule + 1 for rule in found.rules],
+        "error": found.error,
+        "at_most": found.at_most,
+        "cut_off_before": found.before,
+        "cut_off": found.cut_off,
+        "step": found.step,
+        "confirmed": found.confirmed,
+        "truths": [
+            {
+                "truth": one.truth,
+                "error": told(one.error),
+                "error_one_step_below": told(one.below),
+                "error_of_fresh_trials": told(one.fresh),
+                "success": told(one.success),
+            }
+            for one in found.under
+        ],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"

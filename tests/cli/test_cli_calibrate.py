@@ -1,0 +1,32 @@
+"""`calibrate` on the command line."""
+
+import json
+
+from calling import BINARY, call, refusal
+
+
+def test_the_command_prints_a_table_and_json():
+    table = call("calibrate", BINARY, "--design", "posterior", "--truth", "null", "--truth", "better").stdout
+    told = json.loads(
+        call(
+            "calibrate", BINARY, "--design", "posterior", "--truth", "null", "--truth", "better", "--format", "json"
+        ).stdout
+    )
+    assert told["method"] == "exact"
+    assert f"posterior: cut-off {told['cut_off']:.4f}\n" in table
+    assert told["truths"][0]["error"]["estimate"] <= 0.05 < told["truths"][0]["error_one_step_below"]["estimate"]
+    assert told["truths"][1]["error"] is None
+    assert f"{told['truths'][0]['error']['estimate']:.4f}" in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_the_command_refuses_in_one_line():
+    (line,) = refusal("calibrate", BINARY, "--design", "simon")
+    assert line == (
+        "simon cannot be calibrated. A simon_two_stage design sets its own cut-offs: "
+        "write it out as a single_arm design."
+    )
+    (line,) = refusal("calibrate", BINARY, "--design", "posterior", "--at-most", "1e-9", "--truth", "null")
+    assert line.startswith("posterior: no cut-off up to 0.9999 keeps the error: at that one it is ")
+    assert line.endswith("Allow more, or give the design more patients or stricter rules.")
+    assert "is not in the range" in "\n".join(refusal("calibrate", BINARY, "--at-most", "0"))
