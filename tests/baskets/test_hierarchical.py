@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.interpolate import make_interp_spline
 from scipy.special import expit, log_expit, logit, ndtr
 
-from lmd_trialsim.designs import hierarchical_building
+from lmd_trialsim.designs import hierarchical_levels
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 
@@ -695,7 +695,7 @@ def test_many_random_data_sets(scale):
 
 
 def test_the_level_of_accuracy_is_found_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(hierarchical_building, "CACHE_FOLDER", str(tmp_path))
+    monkeypatch.setattr(hierarchical_levels, "CACHE_FOLDER", str(tmp_path))
     searched = []
 
     def search():
@@ -703,14 +703,14 @@ def test_the_level_of_accuracy_is_found_once(tmp_path, monkeypatch):
         return (13, 0.9), 2e-6
 
     for _ in range(2):
-        assert hierarchical_building.remembered("a question", search) == ((13, 0.9), 2e-6)
+        assert hierarchical_levels.remembered("a question", search) == ((13, 0.9), 2e-6)
     assert len(searched) == 1
-    hierarchical_building.remembered("another question", search)
+    hierarchical_levels.remembered("another question", search)
     assert len(searched) == 2
     for path in tmp_path.iterdir():
         path.write_text("[[13")  # a disk that was full
-    assert hierarchical_building.remembered("a question", search) == ((13, 0.9), 2e-6)
+    assert hierarchical_levels.remembered("a question", search) == ((13, 0.9), 2e-6)
     assert len(searched) == 3
-    monkeypatch.setattr(hierarchical_building, "CACHE_FOLDER", None)
-    hierarchical_building.remembered("a question", search)
+    monkeypatch.setattr(hierarchical_levels, "CACHE_FOLDER", None)
+    hierarchical_levels.remembered("a question", search)
     assert len(searched) == 4

@@ -31,6 +31,7 @@ PANEL = 6.6
 """Width of a panel of mu in standard deviations of the product of the likelihoods."""
 
 WITHIN = np.linspace(0.0, 1.0, 9)
+"""Where along a step the width of a panel is asked for: the narrowest counts."""
 
 PIECES = 200  # of the discretised prior of tau, each of IN_A_PANEL points
 
