@@ -49,9 +49,10 @@ def command(
 ) -> None:
     """\b
     lmd-trialsim calibrate trial.yaml --design bayesian --at-most 0.05
-    cut-off 0.9774 keeps family_wise_error at 0.05, exactly; the design has 0.99
-                  at 0.9773  at 0.9774  success
-    null             0.0512     0.0485   0.0485
+    bayesian: cut-off 0.9774
+    ...
+    error under  at 0.9773  at 0.9774
+    null            0.0552     0.0485
     ...
 
     Find the smallest number that the posterior probability in the design's rules for efficacy must exceed, so that the
