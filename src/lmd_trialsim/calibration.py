@@ -3,6 +3,7 @@
 A played cut-off is accepted on the upper end of the 95 % interval of Clopper and Pearson (1934), in the worst of the
 null truths, and played once more with fresh patients: the first lucky draw convinces nobody. All cut-offs meet the
 same patients, so that the error of a design falls steadily as its cut-off rises, and halving finds the smallest.
+Baskets that stop for success at an interim look are the exception: they borrow less then, and the error may rise.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Calibration:
     replicates: int | None
     seed: int | None
     fresh_seed: int | None
+    may_rise: bool  # whether the error may rise here and there with the cut-off, which halving does not see
     under: tuple[Under, ...]
 
     @property
@@ -98,8 +100,18 @@ class Search:
 
     @property
     def error(self) -> str:
-        """The name of the characteristic that is kept."""
+        """The name of the characteristic that is kept; rules that may be overruled earn the design nothing."""
+        if any(getattr(rule, "binding", None) is False for rule in self.design.rules):
+            return "success_ignoring_non_binding_rules"
         return "type_i_error" if self.each or not isinstance(self.design, Basket) else "family_wise_error"
+
+    @property
+    def may_rise(self) -> bool:
+        """Whether some rule for efficacy speaks of baskets at an interim look."""
+        if not isinstance(self.design, Basket):
+            return False
+        count = BasketSetting.of(self.scenario, self.name).looks
+        return any(min(self.design.rules[rule].looks(count)) < count - 1 for rule, _ in self.cut_off.places)
 
     def row(self, value: float, truth: str, seed: int, fewer: int = 1) -> Row:
         """Return the characteristics at a cut-off under a truth, of so many times fewer trials."""
@@ -119,7 +131,9 @@ class Search:
         return self._known[key]
 
     def error_at(self, value: float, truth: str, seed: int, fewer: int = 1) -> Characteristic | None:
-        """Return the error that counts: of several baskets the one whose upper limit is largest."""
+        """Return the error that counts, if it is one: of several baskets the one whose upper limit is largest."""
+        if truth not in self.nulls:
+            return None
         found = [c for c in self.row(value, truth, seed, fewer).characteristics if c.name == self.error]
         return max(found, key=lambda one: (one.high, one.estimate), default=None)
 
@@ -146,9 +160,10 @@ class Search:
         if not self.keeps(high / steps, at_most, fully=True):
             worst = self.error_at(high / steps, self.nulls[0], self.seed)
             assert worst is not None
+            limit = "" if self.exact else f" (95% limit {worst.high:.4f})"
             raise CannotBeMetError(
-                f"no cut-off up to {high / steps:g} keeps the error: at that one it is {worst.estimate:.4f} "
-                f"(95% limit {worst.high:.4f}) under {self.nulls[0]}"
+                f"no cut-off up to {high / steps:g} keeps the error: at that one it is {worst.estimate:.4f}{limit} "
+                f"under {self.nulls[0]}"
             )
         while high - low > 1:
             middle = (low + high) // 2
@@ -226,6 +241,7 @@ def _told_of(search: Search, at_most: float, found: float, steps: int) -> Calibr
         None if search.exact else search.replicates,
         None if search.exact else search.seed,
         fresh_seed,
+        search.may_rise,
         tuple(map(under, search.scenario.truths)),
     )
 

@@ -164,3 +164,30 @@ def test_what_cannot_be_calibrated():
     listed = [{"stop_for": "efficacy", "when": {"probability_that": "rate", "above": NULL, "exceeds": [0.9]}}]
     with pytest.raises(ValueError, match="Rule 1 has a cut-off for each look"):
         calibrate(one_look(rules=listed), "design")
+
+
+def test_rules_that_do_not_bind_earn_nothing():
+    futility = {
+        "stop_for": "futility",
+        "at": "interim",
+        "when": {"probability_that": "rate", "above": NULL, "is_below": 0.6},
+    }
+    efficacy = {"stop_for": "efficacy", "when": {"probability_that": "rate", "above": NULL, "exceeds": 0.9}}
+    looks = {"looks": {"evaluable": [15, PATIENTS]}}
+    free = calibrate(one_look(rules=[efficacy], **looks), "design")
+    overruled = calibrate(one_look(rules=[futility | {"binding": False}, efficacy], **looks), "design")
+    obeyed = calibrate(one_look(rules=[futility, efficacy], **looks), "design")
+    assert overruled.error == "success_ignoring_non_binding_rules"
+    assert overruled.cut_off == free.cut_off >= obeyed.cut_off
+    assert overruled.under[0].error.estimate == pytest.approx(free.under[0].error.estimate, abs=1e-12)
+    assert overruled.under[1].error is None
+
+
+def test_baskets_that_may_succeed_early_are_told_of():
+    early = scenario_of(
+        BASKETS | {"looks": {"in_each": [6]}, "accrual_at_looks": "pauses"},
+        {"null": {"rate": 0.2}},
+        strata="abc",
+    )
+    assert calibrate(early, "design", digits=3).may_rise
+    assert not calibrate(baskets(), "design", truths=["null"], digits=2).may_rise

@@ -26,8 +26,8 @@ def scenario_of(death, drop_out, max_patients):
         "truths": {
             "all_come": {"response": {"drug": {"rate": 0.3}}},
             "lossy": {
-                "like": "all_come", "drop_out": {"proportion": 0.1, "by_month": 4},
-                "death": {"drug": {"by_stratum": {"a": {"median_months": 20}, "b": {"median_months": 40}}}},
+                "like": "all_come", "drop_out": {"per_month": 0.05},
+                "death": {"drug": {"by_stratum": {"a": {"median_months": 4}, "b": {"median_months": 40}}}},
             },
         },
         "designs": {
@@ -43,7 +43,8 @@ def scenario_of(death, drop_out, max_patients):
 
 @pytest.mark.parametrize("max_patients", [20, 21, 24])
 @pytest.mark.parametrize(
-    ("death", "drop_out"), [("failure", "not_evaluable"), ("not_evaluable", "failure"), ("missing", "failure")]
+    ("death", "drop_out"),
+    [("failure", "not_evaluable"), ("not_evaluable", "failure"), ("missing", "failure"), ("not_evaluable", "missing")],
 )
 def test_the_share_of_trials_that_cannot_be_analysed(death, drop_out, max_patients):
     scenario = scenario_of(death, drop_out, max_patients)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from lmd_trialsim.commands.given import REPLICATES, SEED, THREADS, Refusal, chosen, opened, the_file, the_truths, whole
@@ -64,6 +66,8 @@ def command(
     from lmd_trialsim.commands.progress import watched
     from lmd_trialsim.report import calibrated, page
 
+    if math.isnan(at_most):
+        raise Refusal("--at-most: nan is no probability. Say one between 0 and 1.")
     _, scenario = opened(file)
     designs, truths_ = chosen(scenario, [design] if design else [], truths)
     try:
@@ -75,7 +79,7 @@ def command(
             )  # fmt: skip
     except CannotBeMetError as failed:
         raise Refusal(
-            f"{designs[0]}: {failed}. Allow more, or give the design more patients or stricter rules."
+            f"{designs[0]}: {failed}. Allow more, or take more --digits, --replicates or patients, or stricter rules."
         ) from None
     except (ValueError, MemoryError) as failed:
         raise Refusal(f"{designs[0]} cannot be calibrated. {failed}") from None

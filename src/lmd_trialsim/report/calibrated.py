@@ -29,18 +29,26 @@ def parts(scenario: Scenario, found: Calibration) -> Iterator[RenderableType]:
         f"The number of {rules}, where the design has {found.before:g}; the smallest that keeps {found.error} at "
         f"{found.at_most:g}."
     )
-    below = _cut_off(found, found.cut_off - found.step)
-    fresh = [] if found.fresh_seed is None else ["fresh trials"]
+    columns = [(f"at {_cut_off(found, found.cut_off)}", [one.error for one in found.under])]
+    if found.cut_off > 1.5 * found.step:
+        columns.insert(0, (f"at {_cut_off(found, found.cut_off - found.step)}", [one.below for one in found.under]))
+    if found.fresh_seed is not None:
+        columns.append(("fresh trials", [one.fresh for one in found.under]))
     yield page.grid(
-        ["\nerror under", f"\nat {below}", f"\nat {_cut_off(found, found.cut_off)}", *(f"\n{word}" for word in fresh)],
+        ["\nerror under", *(f"\n{head}" for head, _ in columns)],
         [
-            [one.truth, _shown(one.below), _shown(one.error), *([_shown(one.fresh)] if fresh else [])]
-            for one in found.under
+            [one.truth, *(_shown(errors[place]) for _, errors in columns)]
+            for place, one in enumerate(found.under)
             if one.error is not None
         ],
     )
     yield page.grid(["\nsuccess under", ""], [[one.truth, _shown(one.success)] for one in found.under])
-    if fresh:
+    if found.may_rise:
+        yield page.prose(
+            "\nBaskets may succeed at an interim look, so that the error need not fall steadily as the cut-off rises: "
+            "a smaller one may keep it too, and a larger one need not."
+        )
+    if found.fresh_seed is not None:
         yield page.prose(
             f"\nThe upper 95% limit of each error is {found.at_most:g} or less. Fresh trials (seed {found.fresh_seed}) "
             + ("confirm it." if found.confirmed else "do not confirm it: take more replicates.")
@@ -83,6 +91,7 @@ def to_json(scenario: Scenario, found: Calibration) -> str:
         "cut_off": found.cut_off,
         "step": found.step,
         "confirmed": found.confirmed,
+        "error_may_rise_with_the_cut_off": found.may_rise,
         "truths": [
             {
                 "truth": one.truth,
