@@ -24,7 +24,6 @@ from lmd_trialsim.reference.exact import exact, why_not
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import Row, run
 
-ERRORS = ("family-wise", "each")
 ROUNDING = 1e-12
 FEWER = 16
 """A cut-off that is far off shows it with so many times fewer trials."""

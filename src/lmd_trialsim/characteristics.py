@@ -32,6 +32,13 @@ class Characteristic(NamedTuple):
     low: float
     high: float
 
+    def record(self) -> dict[str, str | float | None]:
+        """Return what JSON says of it; a number that does not exist is null, for NaN never travels."""
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in self._asdict().items()
+        }
+
 
 class Facts(NamedTuple):
     """What must be known of a design under a truth to speak of its tally."""

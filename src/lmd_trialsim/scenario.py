@@ -177,8 +177,10 @@ class Scenario(Spec):
     run: RunSpec = Field(default_factory=lambda: RunSpec.model_validate({}), description="replicates and seed")
 
     _asked: dict[tuple[str, bool], Any] = PrivateAttr(default_factory=dict)
-    _models: dict[str, Any] = PrivateAttr(default_factory=dict)
     """What `lowering` has tabulated for each design: the same under every truth that loses no patient, or some."""
+
+    _models: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """Analyses of basket designs made ready, by all that they depend on: rules with other cut-offs share them."""
 
     @field_validator("version", mode="before")
     @classmethod

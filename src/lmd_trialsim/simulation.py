@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,9 +59,6 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """Return what the JSON says; a number that does not exist is null."""
 
-        def number(value: float) -> float | None:
-            return None if math.isnan(value) else value  # NaN never travels
-
         return {
             "scenario": self.scenario,
             "digest": self.digest,
@@ -74,17 +70,11 @@ class Results:
                 {
                     "design": row.design,
                     "truth": row.truth,
-                    "characteristics": [
-                        {
-                            "name": c.name, "cell": c.cell, "estimate": number(c.estimate), "mcse": number(c.mcse),
-                            "low": number(c.low), "high": number(c.high),
-                        }
-                        for c in row.characteristics
-                    ],
+                    "characteristics": [one.record() for one in row.characteristics],
                 }
                 for row in self.rows
             ],
-        }  # fmt: skip
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a characteristic; needs pandas, which you install yourself."""

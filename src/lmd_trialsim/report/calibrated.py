@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmd_trialsim import __version__
 from lmd_trialsim.calibration import Calibration
@@ -72,8 +72,8 @@ def _shown(one: Characteristic | None) -> str:
 def to_json(scenario: Scenario, found: Calibration) -> str:
     """Return the same as JSON; of each number its error and limits, of each basket's error the worst basket."""
 
-    def told(one: Characteristic | None) -> dict[str, Any] | None:
-        return None if one is None else one._asdict()
+    def told(one: Characteristic | None) -> dict[str, str | float | None] | None:
+        return None if one is None else one.record()
 
     document = {
         "scenario": scenario.title,
