@@ -296,10 +296,33 @@ def _crossing(upper: Array, lower: Array, information: Array, drift: float) -> t
 
 
 def _root(function: Callable[[float], float], least: float, most: float) -> float:
-    """Return the root of a monotone function between two numbers."""
-    from scipy.optimize import brentq  # takes as long to import as all else here: only where a root is sought
+    """Return the root of a monotone function between two numbers (Chandrupatla, Adv Eng Softw 1997; 28: 145).
 
-    return float(brentq(function, least, most, xtol=ROOT, rtol=1e-15))
+    Not by scipy.optimize, whose import takes as long as all else that a second run does before its trials.
+    """
+    new, end = most, least  # the root lies between these two; `last` is what the newer of them took the place of
+    of_new, of_end = function(new), function(end)
+    if of_new * of_end > 0.0:
+        raise ValueError(f"no root between {least} and {most}")
+    share = 0.5
+    while True:
+        point = new + share * (end - new)
+        value = function(point)
+        if (value > 0.0) == (of_new > 0.0):
+            last, of_last = new, of_new
+        else:
+            last, end, of_last, of_end = end, new, of_end, of_new
+        new, of_new = point, value
+        near, of_near = (new, of_new) if abs(of_new) < abs(of_end) else (end, of_end)
+        smallest = (2e-16 * abs(near) + ROOT / 2.0) / max(abs(end - new), ROOT)
+        if smallest > 0.5 or of_near == 0.0:
+            return near
+        where, how_high = (new - end) / (last - end), (of_new - of_end) / (of_last - of_end)
+        share = 0.5
+        if how_high**2 < where and (1.0 - how_high) ** 2 < 1.0 - where:  # a parabola through the three is monotone
+            share = of_new / (of_end - of_new) * of_last / (of_end - of_last)
+            share += (last - new) / (end - new) * of_new / (of_last - of_new) * of_end / (of_last - of_end)
+        share = min(max(share, smallest), 1.0 - smallest)
 
 
 def _spend(paths: _Paths, probability: float, information: float, drift: float) -> float:
