@@ -49,7 +49,7 @@ class Walk:
         self.job = basket_job(scenario, design, truth, 1)
         self.threads = threads
         self.numbers: Integers = np.array(self.setting.schedule.number)
-        self.rates = np.array(self.setting.rates(truth))
+        self.rates = np.array(self.setting.values(truth))
         self.cells, self.looks = len(self.rates), len(self.numbers)
         self.base = int(self.numbers.max()) + 1
         self.alike = self._alike()
@@ -58,7 +58,7 @@ class Walk:
 
     def _alike(self) -> list[int]:
         """Return for each basket the first one that it could be exchanged with."""
-        likeness, threshold = self.job.plan.likeness, self.job.plan.rules.threshold
+        likeness, threshold = self.job.plan.data, self.job.plan.rules.threshold
         kind = np.empty(self.cells, np.int64)
         kind[likeness.order] = likeness.kind
         keys = [
@@ -237,7 +237,7 @@ def why_not_baskets(scenario: Scenario, design: str, truth: str) -> str | None:
         return fixed
     numbers = np.array(setting.schedule.number)
     if len(numbers) == 1 and math.prod(int(n) + 1 for n in numbers[0]) > MOST_STATES:
-        kinds = len({(place.null_rate, place.target_rate) for place in setting.places})
+        kinds = len({(place.null, place.target) for place in setting.places})
         if kinds == len(setting.places):
             states = math.prod(int(n) + 1 for n in numbers[0])
             return (

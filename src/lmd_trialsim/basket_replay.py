@@ -24,12 +24,14 @@ KINDS = ("success", "futility", "false-positive", "near-miss")
 
 
 class Patient(NamedTuple):
-    """A patient who was taken. outcome: as in kernel.desk."""
+    """A patient who was taken. outcome: of a binary endpoint, as in kernel.desk; event, censor: months from entry."""
 
     number: int
     month: float
     basket: str
     outcome: int
+    event: float
+    censor: float
 
 
 class Seen(NamedTuple):
@@ -37,8 +39,9 @@ class Seen(NamedTuple):
 
     basket: str
     patients: int
-    responses: int
-    mean: float
+    counted: int  # responses, or events
+    months: float  # patient-months of times to an event
+    mean: float  # of the rate, or of the log of the median
     look: int | None
     answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
     verdict: int  # kernel.rules
@@ -63,7 +66,7 @@ class BasketReplay(NamedTuple):
     months: float
     succeeded: bool
     closed: bool
-    rates: tuple[float, ...]
+    values: tuple[float, ...]  # true rates, or medians in months
     patients: tuple[Patient, ...]
     looks: tuple[Look, ...]
 
@@ -75,7 +78,14 @@ def replay_baskets(scenario: Scenario, design: str, truth: str, seed: int, repli
     outcomes, log, desk = play_logged(job, seed, replicate)
     enrolled = int(outcomes.integers[0, column.ENROLLED])
     patients = tuple(
-        Patient(i + 1, float(person.arrival), setting.baskets[person.stratum], int(person.outcome))
+        Patient(
+            i + 1,
+            float(person.arrival),
+            setting.baskets[person.stratum],
+            int(person.outcome),
+            float(person.event),
+            float(person.censor),
+        )
         for i, person in enumerate(desk.patients[:enrolled])
     )
     return BasketReplay(
@@ -86,7 +96,7 @@ def replay_baskets(scenario: Scenario, design: str, truth: str, seed: int, repli
         float(outcomes.numbers[0, column.MONTHS]),
         bool(outcomes.integers[0, column.SUCCEEDED]),
         bool(outcomes.integers[0, column.CLOSED_EARLY]),
-        tuple(setting.rates(truth)),
+        tuple(setting.values(truth)),
         patients,
         tuple(_look(setting, job, number, row) for number, row in enumerate(log, 1)),
     )
@@ -101,7 +111,8 @@ def _look(setting: BasketSetting, job: Job, number: int, row: NDArray[np.float64
             Seen(
                 basket,
                 int(values[column.LOG_PATIENTS]),
-                int(values[column.LOG_RESPONSES]),
+                int(values[column.LOG_COUNTED]),
+                float(values[column.LOG_EXPOSURE]),
                 float(values[column.LOG_MEAN]),
                 look + 1 if look >= 0 else None,
                 tuple(_answers(setting, job, index, look, values)) if look >= 0 else (),
@@ -117,7 +128,7 @@ def _answers(
     """Yield what each rule sees of a basket at a look; nothing where it is silent."""
     table, bounds = job.plan.rules, len(bounds_of(setting))
     known = [*values[column.LOG_TAILS : column.LOG_TAILS + bounds], values[column.LOG_MEAN]]
-    known += [values[column.LOG_RESPONSES], values[column.LOG_PREDICTIVE]]
+    known += [values[column.LOG_COUNTED], values[column.LOG_PREDICTIVE]]
     for rule, spec in zip(table.rules, setting.design.rules, strict=True):
         rows = range(int(rule["first"]), int(rule["end"]))
         cuts = [float(table.threshold[row, look, index]) for row in rows]
@@ -129,6 +140,9 @@ def _answers(
         for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
             value = float(known[int(table.conditions["question"][row])])
             answer = Answer(condition.subject, condition.comparison, value, cut)
+            if condition.estimate_of is not None:
+                measure = setting.measure
+                answer = answer._replace(value=measure.unscaled(value), threshold=measure.unscaled(cut))
             if condition.below is not None:  # stored as the probability beyond the bound
                 answer = answer._replace(value=1.0 - value, threshold=1.0 - cut)
             found.append(answer)

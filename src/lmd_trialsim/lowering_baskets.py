@@ -13,22 +13,27 @@ from lmd_trialsim.designs.asking import TIE
 from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
 from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
+from lmd_trialsim.designs.measures import MEDIAN, Measure, measure_of
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS, Likeness
 from lmd_trialsim.engine.cell_plan import CellLimits, CellPlan, CellRules
 from lmd_trialsim.engine.cell_states import judge_states
+from lmd_trialsim.engine.cell_times import Times
+from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.kernel.screening import ALL_PAUSE, EACH_PAUSES, Screening
 from lmd_trialsim.lowering import endpoint_of, lossless, rates_of, shares_of
+from lmd_trialsim.patients.course import curve_in
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 Array = NDArray[np.float64]
 NO_CAP = 2**62
+MOST_MONTHS = 1e6  # stands for a median that is never reached
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 
 
@@ -72,8 +77,15 @@ class BasketSetting(NamedTuple):
 
     @property
     def delay(self) -> float:
-        """Months from entry to the assessment."""
+        """Months from entry to the assessment, or for which a patient has been followed when looks count him."""
+        if self.measure is MEDIAN:
+            return self.design.follow_up_months
         return float(getattr(self.scenario.endpoints[self.design.endpoint], "assessed_after_months", 0.0))
+
+    @property
+    def measure(self) -> Measure:
+        """What the baskets are judged by."""
+        return measure_of(self.scenario.endpoints[self.design.endpoint].kind)
 
     @property
     def schedule(self) -> Any:
@@ -85,15 +97,20 @@ class BasketSetting(NamedTuple):
         """How many looks there are."""
         return self.design.look_count(self.places)
 
-    def rates(self, truth: str) -> list[float]:
-        """Return the true rate of each basket."""
-        strata = self.scenario.population.stratum_names()
-        rates = rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, [self.arm], strata)[0]
+    def values(self, truth: str) -> list[float]:
+        """Return the true rate, or median in months, of each basket; inf where more than half never have the event."""
+        strata, world = self.scenario.population.stratum_names(), self.scenario.truths[truth]
+        if self.measure is MEDIAN:
+            courses = world.courses[self.design.endpoint]
+            return [curve_in(courses, self.arm, name, self.scenario.control).median() for name in self.baskets]
+        rates = rates_of(self.scenario, world, self.design.endpoint, [self.arm], strata)[0]
         return [rates[strata.index(name)] for name in self.baskets]
 
     def fixed_numbers(self, truth: str) -> str | None:
         """Return why a look may find other numbers of patients than planned; None where it finds just those."""
         design, schedule = self.design, self.schedule
+        if self.measure is MEDIAN:
+            return "Times to an event are continuous: there are no outcomes to be listed."
         if not isinstance(schedule, InEach):
             return "Looks that are not in_each find random numbers of patients in the baskets."
         if design.accrual_at_looks == "continues" and len(schedule.number) > 1:
@@ -118,15 +135,15 @@ class BasketSetting(NamedTuple):
 
 
 def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
-    """Return whether each basket's true rate is a null one; None where some basket has no null rate."""
-    if any(place.null_rate is None for place in setting.places):
+    """Return whether each basket's true rate or median is a null one; None where some basket has no null value."""
+    if any(place.null is None for place in setting.places):
         return None
     endpoint: Any = setting.scenario.endpoints[setting.design.endpoint]
-    higher = endpoint.better == "higher"
-    pairs = zip(setting.rates(truth), setting.places, strict=True)
+    higher = getattr(endpoint, "better", "higher") == "higher"
+    pairs = zip(setting.values(truth), setting.places, strict=True)
     return tuple(
-        rate <= float(place.null_rate or 0.0) + 1e-12 if higher else rate >= float(place.null_rate or 0.0) - 1e-12
-        for rate, place in pairs
+        value <= float(place.null or 0.0) + 1e-12 if higher else value >= float(place.null or 0.0) - 1e-12
+        for value, place in pairs
     )
 
 
@@ -149,6 +166,9 @@ class _Rules:
     def _add(self, condition: BasketCondition, speaks: list[int]) -> None:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
         cuts = self._cuts(condition, speaks)
+        if condition.estimate_of is not None:
+            cuts = self.setting.measure.scaled(cuts)
+        cuts = cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
         if condition.below is not None:  # P(rate < b) > c is P(rate > b) < 1 - c.
             sign, cuts = -sign, 1.0 - cuts
         if condition.subject == "probability_that":
@@ -178,7 +198,7 @@ class _Rules:
             cuts[speaks] = np.array(cut)[:, None]
         else:
             cuts[speaks] = cut
-        return cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
+        return cuts
 
     def table(self) -> CellRules:
         """Return the table."""
@@ -195,9 +215,9 @@ def bounds_of(setting: BasketSetting) -> list[tuple[float, ...]]:
 
 def frame_of(setting: BasketSetting, truth: str) -> Frame:
     """Return what the model of the design is built for under a truth."""
-    rates = np.array(setting.rates(truth))
-    judged = bounds_of(setting)
-    bounds = np.array([*judged, np.clip(rates, 1e-9, 1.0 - 1e-9)])
+    values = np.array(setting.values(truth))
+    judged, most = bounds_of(setting), MOST_MONTHS if setting.measure is MEDIAN else 1.0 - 1e-9
+    bounds = np.array([*judged, np.clip(values, 1e-9, most)])
 
     def numbers(values: list[float | None]) -> Array:
         return np.array([math.nan if value is None else value for value in values])
@@ -206,10 +226,11 @@ def frame_of(setting: BasketSetting, truth: str) -> Frame:
         setting.baskets,
         setting.most,
         setting.occurring(truth),
-        numbers([place.null_rate for place in setting.places]),
-        numbers([place.target_rate for place in setting.places]),
+        numbers([place.null for place in setting.places]),
+        numbers([place.target for place in setting.places]),
         bounds,
         len(judged),
+        setting.measure,
     )
 
 
@@ -218,8 +239,8 @@ def likeness_of(setting: BasketSetting, frame: Frame) -> Likeness:
     analysis: Any = setting.design.analysis
     keys = [
         (
-            place.null_rate,
-            place.target_rate,
+            place.null,
+            place.target,
             tuple(frame.bounds[:, k]),
             *(repr(getattr(analysis, name, {}).get(place.name)) for name in ("priors", "own")),
         )
@@ -265,11 +286,13 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
     upto = np.cumsum(shares_of(scenario))
     upto[-1] = 1.0
     slow = [place.spec.closes_if for place in setting.places]
+    endpoint = endpoint_of(scenario, scenario.truths[truth], setting.design.endpoint, [setting.arm], strata)
     screening = Screening(
         scenario.population.accrual.plan(),
         upto,
         np.array([setting.baskets.index(name) if name in setting.baskets else -1 for name in strata]),
-        endpoint_of(scenario, scenario.truths[truth], setting.design.endpoint, [setting.arm], strata),
+        endpoint,
+        random.EVENT if setting.measure is MEDIAN else endpoint.purpose,
         np.array(setting.most),
         np.array([place.spec.opens_at_month for place in setting.places]),
         np.array([math.inf if spec is None else spec.by_month for spec in slow]),
@@ -287,8 +310,9 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
     )  # fmt: skip
     cells = len(setting.places)
     alone = np.zeros((cells, max(setting.most) + 1), np.int64)
-    likeness = likeness_of(setting, frame)
-    plan = canonical(CellPlan(screening, setting.schedule, model, likeness, rules.table(), alone, limits))
+    times = setting.measure is MEDIAN
+    data = Times(0) if times else likeness_of(setting, frame)
+    plan = canonical(CellPlan(screening, setting.schedule, model, data, rules.table(), alone, limits))
     entry = cells * (TAILS + limits.bounds + 1)
-    room = Room(setting.in_all, 1, cells, limits.bounds + 3, scratch, (ENTRIES, entry))
+    room = Room(setting.in_all, 1, cells, limits.bounds + 3, scratch, (1 if times else ENTRIES, entry))
     return (plan._replace(alone=_alone(plan, room, setting.most)) if predicts else plan), room

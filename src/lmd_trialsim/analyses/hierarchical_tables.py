@@ -242,14 +242,14 @@ def _integrate_steps(values: Array, counts: Counts, kind: Kind, part: Panels, bo
             continue
         cuts = step + spread * FINE
         mu, weight = panels(np.concatenate([[low], cuts[(cuts > low) & (cuts < high)], [high]]))
-        basis = _lagrange((2.0 * mu - low - high) / (high - low)) * weight  # (nodes of the panel, mu)
+        basis = lagrange((2.0 * mu - low - high) / (high - low)) * weight  # (nodes of the panel, mu)
         whole, above = kind.mixture.mixed(counts, kind.offset, mu, part.tau, (-math.inf, bound))
         fine = above / np.maximum(whole, 1e-300)
         own = slice(panel * IN_A_PANEL, (panel + 1) * IN_A_PANEL)
         values[:, own] = fine @ basis.T / ((high - low) / 2.0 * WEIGHTS)
 
 
-def _lagrange(at: Array) -> Array:
+def lagrange(at: Array) -> Array:
     """Return the Lagrange polynomials of the nodes of a panel at points in [-1, 1], (IN_A_PANEL, points)."""
     distance = np.repeat((at - NODES[:, None])[None], IN_A_PANEL, axis=0)
     distance[np.diag_indices(IN_A_PANEL)] = 1.0

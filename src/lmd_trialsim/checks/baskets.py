@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.designs.basket import MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
 from lmd_trialsim.designs.basket import Place as BasketPlace
+from lmd_trialsim.designs.measures import MEDIAN, RATE, Measure, measure_of
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.reading import At
 
@@ -42,6 +43,10 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
         yield unknown((*at, "baskets", name), name, strata, "stratum", key=True)
     if missing:
         return
+    strange = [*_of_words(scenario, at, design), *_of_kind(scenario, at, design)]
+    yield from strange
+    if strange:
+        return
     places = design.places(list(strata))
     for place in places:
         yield from _of_place(scenario, at, design, place)
@@ -63,18 +68,86 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
     yield from _of_offset(at, design, places)
 
 
+def _of_words(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
+    """Yield the keys and words that speak of rates where the endpoint is a time to an event, or the other way round."""
+    endpoint = scenario.endpoints[design.endpoint]
+    measure = measure_of(endpoint.kind)
+    other = RATE if measure is MEDIAN else MEDIAN
+    why = f"the endpoint {design.endpoint} is of kind {endpoint.kind}"
+
+    def instead(place: Place, word: str, right: str) -> At:
+        return At(place, f"goes with other endpoints: {why}. Say {right}.", got=word, key=True)
+
+    for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
+        if getattr(design, wrong) is not None:
+            yield instead((*at, wrong), wrong, right)
+        for name, spec in design.baskets.items():
+            if getattr(spec, wrong) is not None:
+                yield instead((*at, "baskets", name, wrong), wrong, right)
+        if getattr(design.analysis, "offset", None) == wrong:
+            yield instead((*at, "analysis", "offset"), wrong, right)
+    for i, rule in enumerate(design.rules):
+        for j, condition in enumerate(rule.conditions):
+            here = (*at, "rules", i, "when") if isinstance(rule.when, BasketCondition) else (*at, "rules", i, "when", j)
+            yield from _of_words_in(here, condition, measure, other, instead)
+    if measure is RATE and design.follow_up_months:
+        text = f"goes with times to an event: {why}, and looks count whom has been assessed. Remove it."
+        yield At((*at, "follow_up_months"), text, key=True)
+
+
+def _of_words_in(
+    at: Place, condition: BasketCondition, measure: Measure, other: Measure, instead: Callable[[Place, str, str], At]
+) -> Iterator[At]:
+    words = {"probability_that": measure.word, "estimate_of": measure.word, "number_of": measure.counted}
+    for key, right in words.items():
+        word = getattr(condition, key)
+        if word is not None and word != right:
+            yield instead((*at, key), word, right)
+    for side in ("above", "below"):
+        for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
+            if getattr(condition, side) == wrong:
+                yield instead((*at, side), wrong, right)
+    if condition.predictive_probability_of is not None and measure is MEDIAN:
+        text = "is of counts of responses; times to an event have none. Use probability_that: median."
+        yield At((*at, "predictive_probability_of"), text, key=True)
+
+
+OF_TIMES = ("gamma_exponential", "hierarchical", "exnex")
+
+
+def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
+    """Yield that an analysis is of another kind of data."""
+    analysis: Any = design.analysis
+    measure = measure_of(scenario.endpoints[design.endpoint].kind)
+    place = (*at, "analysis", "kind")
+    if measure is MEDIAN and analysis.kind not in OF_TIMES:
+        yield At(place, "is of response rates; the endpoint is a time to an event", got=analysis.kind,
+                 allowed=", ".join(OF_TIMES))  # fmt: skip
+    elif measure is RATE and analysis.kind == "gamma_exponential":
+        way_out = "Use independent or pooled, with prior: {alpha: 1, beta: 1}."
+        yield At(place, "is of times to an event; the endpoint is binary", got=analysis.kind, way_out=way_out)
+    elif measure is MEDIAN and analysis.kind == "exnex" and sum(c.weight > 0.0 for c in analysis.exchangeable) > 1:
+        text = "of times to an event there is one exchangeable component"
+        yield At((*at, "analysis", "exchangeable"), text, got=str(len(analysis.exchangeable)), key=True)
+    offset = getattr(analysis, "offset", None)
+    if measure is RATE and isinstance(offset, float) and offset >= 1.0:
+        yield At((*at, "analysis", "offset"), "a rate lies between 0 and 1", got=f"{offset:g}")
+
+
 def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace) -> Iterator[At]:
     here = (*at, "baskets", place.name) if place.name in design.baskets else at
     if scenario.population.strata[place.name].value <= 0.0:
         text = f"no patient of the basket {place.name} ever comes: its share is 0"
         yield At((*at, "kind"), text, way_out="Leave it out of baskets, or give it a share in population: strata.")
-    null, target = place.null_rate, place.target_rate
+    null, target = place.null, place.target
+    measure = measure_of(scenario.endpoints[design.endpoint].kind)
     if null is not None and target is not None:
         higher = getattr(scenario.endpoints[design.endpoint], "better", "higher") == "higher"
         if (target <= null) if higher else (target >= null):
             side = "above" if higher else "below"
-            key = (*here, "target_rate") if _says(design, place, "target_rate") else (*at, "target_rate")
-            yield At(key, f"must lie {side} the null rate, {null:g}, of {place.name}", got=f"{target:g}")
+            key = (*here, measure.target) if _says(design, place, measure.target) else (*at, measure.target)
+            text = f"must lie {side} the {measure.null.replace('_', ' ')}, {null:g}, of {place.name}"
+            yield At(key, text, got=f"{target:g}")
     closes = place.spec.closes_if
     if closes is not None and closes.by_month <= place.spec.opens_at_month:
         text = f"comes before the basket opens, at month {place.spec.opens_at_month:g}"
@@ -137,16 +210,17 @@ def _of_list(
 
 
 def _of_condition(at: Place, design: Basket, condition: BasketCondition, places: list[BasketPlace]) -> Iterator[At]:
+    said = condition.probability_that
     for name in ("above", "below"):
         bound = getattr(condition, name)
         if bound is None:
             continue
         if isinstance(bound, ByBasket):
-            yield from _of_names((*at, name, "by_basket"), bound, places, 1.0)
+            yield from _of_names((*at, name, "by_basket"), bound, places, 1.0 if said == "rate" else 600.0)
             continue
         for place in places:
             if math.isnan(design.bound(bound, place)):
-                words = "null_rate and target_rate" if bound == MIDPOINT else str(bound)
+                words = f"null_{said} and target_{said}" if bound == MIDPOINT else str(bound)
                 text = f"the basket {place.name} says no {words}. Add it to the design, or to the basket."
                 yield At((*at, name), text)
                 break
@@ -181,6 +255,8 @@ def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float
             yield unknown((*at, name), name, names, "basket of this design", key=True)
         elif not 0.0 < value < most and most == 1.0:
             yield At((*at, name), "a rate lies between 0 and 1", got=f"{value:g}")
+        elif not 0.0 < value <= most and most == 600.0:
+            yield At((*at, name), "a median is months above 0", got=f"{value:g}", allowed="up to 600")
     for name in names:
         if name not in given.by_basket:
             yield At(at, f"leaves out the basket {name}. Give its number.", key=True)
@@ -189,8 +265,8 @@ def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float
 def _of_offset(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
     analysis: Any = design.analysis
     offset = getattr(analysis, "offset", None)
-    for name in ("null_rate", "target_rate"):
-        lacking = [place.name for place in places if getattr(place, name) is None]
+    for name in ("null_rate", "target_rate", "null_median", "target_median"):
+        lacking = [place.name for place in places if getattr(place, name.split("_")[0]) is None]
         if offset == name and lacking:
             text = f"the basket {lacking[0]} says no {name}. Add it to the design, or to the basket."
             yield At((*at, "analysis", "offset"), text)

@@ -28,7 +28,7 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
     endpoint = scenario.endpoints[design.endpoint]
     times = endpoint.kind == "time_to_event"
     if not isinstance(design, General):
-        if times:
+        if times and not isinstance(design, Basket):
             allowed = "binary, survival_at_month"
             yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
             return

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
 from lmd_trialsim.designs.cell_looks import BasketLooks, interim_looks
+from lmd_trialsim.designs.gamma_cells import GammaCellsSpec
 from lmd_trialsim.designs.generic import DesignSpec, Patients
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff, check_sorted
@@ -22,13 +23,14 @@ BasketAnalysis = Annotated[
     | Exnex
     | SourceExchangeability
     | PartitionAveraging
-    | PowerPrior,
+    | PowerPrior
+    | GammaCellsSpec,
     Field(discriminator="kind"),
 ]
 
 MIDPOINT = "midpoint"
-NAMED_RATES = ("null_rate", "target_rate", MIDPOINT)
-NamedRate = Literal["null_rate", "target_rate", "midpoint"]
+NamedBound = Literal["null_rate", "target_rate", "null_median", "target_median", "midpoint"]
+Median = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
@@ -40,24 +42,28 @@ class ByBasket(Spec):
 
 
 Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | PowerCutOff | ByBasket
-Bound = NamedRate | PlainOpenProbability | ByBasket
+Bound = NamedBound | Median | ByBasket
 
 
 class BasketCondition(Spec):
     """A number of a basket, and what it is compared with."""
 
-    probability_that: Literal["rate"] | None = Field(
-        None, description="posterior probability that the basket's rate lies `above` or `below`"
+    probability_that: Literal["rate", "median"] | None = Field(
+        None, description="posterior probability that the basket's rate (or median, in months) lies `above` or `below`"
     )
     above: Bound | None = Field(
-        None, description="null_rate, target_rate, midpoint (halfway between them), a rate, or {by_basket: ...}"
+        None,
+        description="null_rate, target_rate, midpoint (halfway between them), a rate, or {by_basket: ...}; "
+        "of medians: null_median, target_median, midpoint, months",
     )
     below: Bound | None = Field(None, description="as above")
     predictive_probability_of: Literal["success"] | None = Field(
         None, description="probability that the basket, once full, would succeed by itself at the final look"
     )
-    estimate_of: Literal["rate"] | None = Field(None, description="posterior mean of the basket's rate")
-    number_of: Literal["responses"] | None = Field(None, description="responses in the basket")
+    estimate_of: Literal["rate", "median"] | None = Field(
+        None, description="posterior mean of the basket's rate; of the median, the exponential of that of its logarithm"
+    )
+    number_of: Literal["responses", "events"] | None = Field(None, description="responses, or events, in the basket")
     exceeds: Cut | None = Field(
         None, description="holds where the number is above this; one, or one for each look, or basket"
     )
@@ -96,8 +102,14 @@ class BasketCondition(Spec):
             wrong += [At((name,), "goes with probability_that. Remove it", key=True) for name in sides]
         elif len(sides) != 1:
             wrong.append(At(("probability_that",), "takes either above or below, and one of them.", key=True))
-        if self.number_of is None and not wrong:
+        if not wrong and self.number_of is None and self.estimate_of != "median":
             wrong += list(self._no_probability())
+        if not wrong and self.probability_that == "rate":
+            wrong += [
+                At((name,), "a rate lies between 0 and 1", got=f"{getattr(self, name):g}")
+                for name in sides
+                if isinstance(getattr(self, name), float) and getattr(self, name) >= 1.0
+            ]
         if wrong:
             raise Several(wrong)
         return self
@@ -161,6 +173,8 @@ class BasketSpec(Spec):
 
     null_rate: PlainOpenProbability | None = Field(None, description="success at this rate or below is a type I error")
     target_rate: PlainOpenProbability | None = Field(None, description="the rate that one hopes for")
+    null_median: Median | None = Field(None, description="of times to an event: the same, in months")
+    target_median: Median | None = Field(None, description="of times to an event: the same, in months")
     max_patients: Patients | None = Field(None, description="patients in this basket at most")
     opens_at_month: PlainMonths = Field(0.0, description="calendar month from which the basket takes patients")
     closes_if: SlowAccrual | None = Field(None, description="slow accrual that closes the basket")
@@ -170,10 +184,15 @@ class Place(NamedTuple):
     """A basket with everything said."""
 
     name: str
-    null_rate: float | None
-    target_rate: float | None
+    null: float | None  # rate or median in months, as is the target
+    target: float | None
     max_patients: int
     spec: BasketSpec
+
+
+def _said(*values: float | None) -> float | None:
+    """Return the first value that is said."""
+    return next((value for value in values if value is not None), None)
 
 
 class Basket(DesignSpec):
@@ -186,6 +205,11 @@ class Basket(DesignSpec):
     )
     null_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
     target_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
+    null_median: Median | None = Field(None, description="of each basket that does not say its own, in months")
+    target_median: Median | None = Field(None, description="of each basket that does not say its own, in months")
+    follow_up_months: PlainMonths = Field(
+        0.0, description="of times to an event: looks count patients who entered so long ago"
+    )
     max_patients: Patients = Field(description="patients in each basket at most, where it does not say its own number")
     max_in_all: Patients | None = Field(None, description="patients in all baskets together at most")
     looks: BasketLooks | None = Field(None, description="interim looks; the final one is when the baskets are full")
@@ -203,8 +227,8 @@ class Basket(DesignSpec):
         return [
             Place(
                 name,
-                spec.null_rate if spec.null_rate is not None else self.null_rate,
-                spec.target_rate if spec.target_rate is not None else self.target_rate,
+                _said(spec.null_rate, spec.null_median, self.null_rate, self.null_median),
+                _said(spec.target_rate, spec.target_median, self.target_rate, self.target_median),
                 spec.max_patients or self.max_patients,
                 spec,
             )
@@ -222,12 +246,12 @@ class Basket(DesignSpec):
         return 1 + len(interim_looks(self.looks, names, most, self.in_all(places)))
 
     def bound(self, bound: Any, place: Place) -> float:
-        """Return the rate that a condition's bound is for a basket; NaN where it has none."""
-        null, target = place.null_rate, place.target_rate
+        """Return the rate, or median in months, that a condition's bound is for a basket; NaN where it has none."""
+        null, target = place.null, place.target
         if isinstance(bound, ByBasket):
             return bound.by_basket.get(place.name, float("nan"))
         if bound == MIDPOINT:
             return (null + target) / 2.0 if null is not None and target is not None else float("nan")
-        named = {"null_rate": null, "target_rate": target}
+        named = {"null_rate": null, "target_rate": target, "null_median": null, "target_median": target}
         value = named.get(bound, bound)
         return float("nan") if value is None else float(value)

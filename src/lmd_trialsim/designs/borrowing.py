@@ -42,7 +42,7 @@ class _OwnPriors(Spec):
 
     def mixtures(self, baskets: list[str]) -> list[BetaMixture]:
         """Return the prior of each basket."""
-        return [mixture_of(prior) for prior in _priors_of(baskets, self.prior, self.priors)]
+        return [mixture_of(prior) for prior in priors_of(baskets, self.prior, self.priors)]
 
 
 class Independent(_OwnPriors):
@@ -197,7 +197,7 @@ class PowerPrior(Spec):
     def model(self, frame: Frame) -> Built:
         """Return the model that kernels read, and its scratch."""
         baskets, numbers, bounds = frame.baskets, frame.numbers, frame.bounds
-        priors = [(prior.alpha, prior.beta) for prior in _priors_of(baskets, self.prior, self.priors)]
+        priors = [(prior.alpha, prior.beta) for prior in priors_of(baskets, self.prior, self.priors)]
         shared = isinstance(self.weights, JensenShannon) if self.shared_prior is None else self.shared_prior
 
         def build() -> Built:
@@ -239,7 +239,7 @@ def _weights_sum_to_one(prior: Any, loc: tuple[str, ...]) -> None:
         raise At(loc, "the weights of a mixture must sum to 1", got=f"{total:g}", way_out="Raise or lower one.")
 
 
-def _priors_of(baskets: list[str], prior: Any, priors: dict[str, Any]) -> Iterable[Any]:
+def priors_of(baskets: list[str], prior: Any, priors: dict[str, Any]) -> Iterable[Any]:
     """Return the prior of each basket, or refuse names that are no baskets and baskets that are left out."""
     for name in priors:
         if name not in baskets:

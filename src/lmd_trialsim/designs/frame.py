@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.designs.measures import Measure
+
 Array = NDArray[np.float64]
 
 
@@ -16,7 +18,8 @@ class Frame(NamedTuple):
     baskets: list[str]
     numbers: list[int]  # most patients of each basket
     occurring: list[int]  # numbers of patients that a basket may have at a look
-    null: Array  # (baskets,) null rates
-    target: Array  # (baskets,) target rates; NaN where none is said
-    bounds: Array  # (bounds, baskets) rates that posterior probabilities speak of
+    null: Array  # (baskets,) null rates, or medians in months
+    target: Array  # (baskets,) targets; NaN where none is said
+    bounds: Array  # (bounds, baskets) rates or medians that posterior probabilities speak of
     judged: int  # so many of the bounds, the first ones, are looked at by rules
+    measure: Measure

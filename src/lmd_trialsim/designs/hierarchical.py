@@ -12,8 +12,10 @@ from scipy.special import logit
 from lmd_trialsim.analyses.hierarchical_tables import EXCHANGEABLE, Kind, Mixture, Normal
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_building import built, built_calibrated, built_of_several
+from lmd_trialsim.designs.log_time_building import built_on_grid
+from lmd_trialsim.designs.measures import MEDIAN
 from lmd_trialsim.designs.scale_priors import NormalLogit, SdPrior
-from lmd_trialsim.evidence.quantities import PlainOpenProbability, Spec
+from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
 
 Array = NDArray[np.float64]
@@ -21,7 +23,7 @@ Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Exchangeable(Spec):
-    """Baskets whose logits are N(mu, tau^2)."""
+    """Baskets whose logits (logs of medians) are N(mu, tau^2)."""
 
     weight: Weight = Field(description="probability that a basket is of this kind")
     mean: NormalLogit = Field(description="normal prior of mu")
@@ -34,20 +36,28 @@ class NonExchangeable(NormalLogit):
     weight: Weight = Field(description="probability that a basket is on its own")
 
 
-Offset = Literal["null_rate", "target_rate"] | PlainOpenProbability | None
-OFFSET = "the logit is counted from that of this rate: null_rate, target_rate, or a number; from 0 where not said"
+Offset = (
+    Literal["null_rate", "target_rate", "null_median", "target_median"]
+    | Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+    | None
+)
+OFFSET = (
+    "the logit is counted from that of this rate: null_rate, target_rate, or a number; from 0 where not said; "
+    "of times, the log of the median from that of null_median, target_median, or so many months"
+)
 
 
 def offsets_of(offset: Any, frame: Frame) -> Array:
-    """Return what is added to each basket's logit, (baskets,)."""
+    """Return what is added to each basket's logit, or log of the median, (baskets,)."""
     if offset is None:
         return np.zeros(len(frame.baskets))
-    rates = {"null_rate": frame.null, "target_rate": frame.target}.get(str(offset))
-    return np.asarray(logit(np.full(len(frame.baskets), float(offset)) if rates is None else rates))
+    named = {frame.measure.null: frame.null, frame.measure.target: frame.target}.get(str(offset))
+    values = np.full(len(frame.baskets), float(offset)) if named is None else named
+    return np.asarray(np.log(values) if frame.measure is MEDIAN else logit(values))
 
 
 class HierarchicalSpec(Spec):
-    """The Bayesian hierarchical model: logit rate - offset ~ N(mu, tau^2)."""
+    """The Bayesian hierarchical model: logit of the rate (log of the median) - offset ~ N(mu, tau^2)."""
 
     kind: Literal["hierarchical"]
     mean: NormalLogit = Field(description="normal prior of mu")
@@ -57,6 +67,8 @@ class HierarchicalSpec(Spec):
     def model(self, frame: Frame) -> tuple[Any, int]:
         """Return the model that kernels read, and the room that it works in."""
         kinds = [Kind(offset, EXCHANGEABLE) for offset in offsets_of(self.offset, frame).tolist()]
+        if frame.measure is MEDIAN:
+            return built_on_grid(frame, self.mean, self.sd, kinds)
         return built(frame, self.mean, self.sd, kinds)
 
 
@@ -90,6 +102,8 @@ class Exnex(Spec):
             Kind(offset, Mixture(weight, Normal(prior.mean, prior.sd)))
             for offset, prior in zip(offsets_of(self.offset, frame).tolist(), own, strict=True)
         ]
+        if frame.measure is MEDIAN:
+            return built_on_grid(frame, present[0].mean, present[0].sd, kinds)
         if len(present) > 1:
             return built_of_several(frame, present, kinds)
         return built(frame, present[0].mean, present[0].sd, kinds)

@@ -74,9 +74,17 @@ def first_that_agrees(
     pairs, row = np.unique(np.stack([data[0].ravel(), data[1].ravel()]), axis=1, return_inverse=True)
     counts = Counts(pairs[0].astype(float), pairs[1].astype(float))
     row = row.reshape(data[0].shape)
-    before = _posterior(question, *at(levels[0], counts), data, row)
+    return agreeing(levels, lambda level: _posterior(question, *at(level, counts), data, row))
+
+
+def agreeing(levels: Sequence[Level], answers: Callable[[Level], Array]) -> tuple[Level, float]:
+    """Return the first level whose answers agree with the next one's within TOLERANCE, and their difference.
+
+    Raises ValueError where none does.
+    """
+    before = answers(levels[0])
     for level, finer in itertools.pairwise(levels):
-        after = _posterior(question, *at(finer, counts), data, row)
+        after = answers(finer)
         error = float(np.nanmax(np.abs(before - after)))
         if error <= TOLERANCE:
             return level, error
@@ -126,7 +134,7 @@ def normalised(data: Data, product: Array) -> Array:  # noqa: ARG001 (as any Wei
     return np.asarray(product / product.sum(axis=1, keepdims=True))
 
 
-def remembered(question: Question, search: Callable[[], tuple[Level, float]]) -> tuple[Level, float]:
+def remembered(question: Any, search: Callable[[], tuple[Level, float]]) -> tuple[Level, float]:
     """Return the level that `search` finds and its error, from the disk if another process has found them.
 
     The folder is named by a digest of the sources, so what stands there was found by this very search.

@@ -6,12 +6,13 @@ are one entry, and what is said of it does not depend on who asked first: the sa
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
+from lmd_trialsim.kernel.seams import borrowed, consult, counted, posterior_moments, posterior_tail, weigh
 
 ENTRIES = 1 << 16
 """Data that are remembered at a time, by a thread."""
@@ -105,9 +106,9 @@ def _set_counts(cell, key):
     cell.responses = key % 1_000_000
 
 
-@kernel
-def consult(model, likeness, desk, bounds):
-    """Return the entry of desk.memory with what the model says; write to cell.said where each cell's part begins."""
+@consult.case
+def consult_memory(likeness: Likeness, model, desk, bounds):
+    """Look the counts up, or ask the model and remember what it says."""
     first = sort_cells(likeness, desk)
     entry = first if _known(desk, first) else first ^ 1  # data have two places, for two of one hash
     if not _known(desk, entry):
@@ -116,3 +117,16 @@ def consult(model, likeness, desk, bounds):
     for place in range(desk.cells.shape[1]):
         desk.cells[0, desk.order[place]].said = place * (TAILS + bounds)
     return entry
+
+
+@counted.case
+def count_responses(likeness: Likeness, desk, cell):
+    """Responses."""
+    return desk.cells[0, cell].responses
+
+
+@borrowed.case
+def borrowed_patients(likeness: Likeness, mean, square, desk, cell):
+    """Return the patients of a beta distribution with this mean and mean square, less the cell's own."""
+    variance = square - mean * mean
+    return mean * (1.0 - mean) / variance - 1.0 - desk.cells[0, cell].patients if variance > 0.0 else math.nan

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.engine.cell_memory import Likeness
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import GO_ON
 from lmd_trialsim.kernel.screening import Screening
@@ -37,7 +36,7 @@ class CellPlan(NamedTuple):
     screening: Screening
     schedule: Any
     model: Any
-    likeness: Likeness
+    data: Any  # what kind of data the cells have: counts (cell_memory.Likeness) or times (cell_times.Times)
     rules: CellRules
     alone: (
         np.ndarray

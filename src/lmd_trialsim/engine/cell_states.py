@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.engine.backends import Room
-from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS, consult
+from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS
 from lmd_trialsim.engine.cell_plan import CellPlan, verdict_on_cell
-from lmd_trialsim.engine.cell_trial import answer_of_cell, borrowed_patients
+from lmd_trialsim.engine.cell_trial import answer_of_cell
 from lmd_trialsim.kernel.jit import door
+from lmd_trialsim.kernel.seams import borrowed as borrowed_of
+from lmd_trialsim.kernel.seams import consult
 
 AT_A_TIME = 50_000
 
@@ -35,14 +37,14 @@ def _judge(plan, desk, look, first, stop, n, x, still_open, verdict, mean, borro
         for cell in range(n.shape[1]):
             desk.cells[0, cell].patients = n[state, cell]
             desk.cells[0, cell].responses = x[state, cell]
-        said = desk.memory[consult(plan.model, plan.likeness, desk, plan.limits.bounds + 1)]
+        said = desk.memory[consult(plan.data, plan.model, desk, plan.limits.bounds + 1)]
         for cell in range(n.shape[1]):
             if still_open[state, cell]:
                 answer_of_cell(plan, desk, said, cell)
                 own = desk.cells[0, cell].said
                 verdict[state, cell] = verdict_on_cell(plan.rules, desk.answers, look, cell, n[state, cell])
                 mean[state, cell] = said[own + MEAN]
-                borrowed[state, cell] = borrowed_patients(said[own + MEAN], said[own + SQUARE], n[state, cell])
+                borrowed[state, cell] = borrowed_of(plan.data, said[own + MEAN], said[own + SQUARE], desk, cell)
                 beyond = said[own + TAILS + plan.limits.bounds]
                 covered[state, cell] = 1 if 0.025 <= beyond <= 0.975 else 0
 

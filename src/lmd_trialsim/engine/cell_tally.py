@@ -29,9 +29,9 @@ class CellTally:
     taken: tuple[Moments, ...]  # patients of each cell
     evaluable: tuple[Moments, ...]
     estimates: tuple[Moments, ...]
-    errors: tuple[Moments, ...]  # estimate minus true rate
+    errors: tuple[Moments, ...]  # estimate minus true value
     borrowed: tuple[Moments, ...]
-    covered: Integers  # (cells,) cells whose interval holds the true rate
+    covered: Integers  # (cells,) cells whose interval holds the true value
     intervals: Integers  # (cells,) judged cells
     any_false: int  # trials with a success in a cell whose true rate is a null one
     any_true: int  # trials with a success in a cell whose true rate is not
@@ -42,10 +42,12 @@ class CellTally:
     all_correct: int
 
     @classmethod
-    def of(cls, outcomes: Outcomes, looks: int, most_patients: int, rates: NDArray[np.float64], null: Any) -> CellTally:
-        """Return the sums over the rows. rates: (cells,) true rates; null: (cells,) whether each is a null one."""
+    def of(
+        cls, outcomes: Outcomes, looks: int, most_patients: int, values: NDArray[np.float64], null: Any
+    ) -> CellTally:
+        """Return the sums over the rows. values: (cells,) what is estimated; null: (cells,) whether it is null."""
         integers, numbers = outcomes
-        cells = len(rates)
+        cells = len(values)
         by_cell = integers[:, column.HEAD :].reshape(-1, cells, column.OF_CELL)
         reals = numbers[:, 1:].reshape(-1, cells, column.NUMBERS_OF_CELL)
         verdict, look = by_cell[:, :, column.VERDICT], by_cell[:, :, column.LOOK]
@@ -78,7 +80,7 @@ class CellTally:
             taken=moments(by_cell[:, :, column.PATIENTS]),
             evaluable=moments(np.where(judged, by_cell[:, :, column.EVALUABLE], np.nan)),
             estimates=moments(estimate),
-            errors=moments(estimate - rates),
+            errors=moments(estimate - values),
             borrowed=moments(reals[:, :, column.BORROWED]),
             covered=(covered == 1).sum(axis=0),
             intervals=(covered >= 0).sum(axis=0),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 
 from lmd_trialsim.engine import cell_outcomes as column
-from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS, consult
+from lmd_trialsim.engine.cell_memory import MEAN, SQUARE, TAILS
 from lmd_trialsim.engine.cell_plan import CellPlan, verdict_on_cell
 from lmd_trialsim.engine.cell_waiting import await_cells, come_until
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
-from lmd_trialsim.kernel.screening import CLOSED, any_open, count_assessed, open_cells
-from lmd_trialsim.kernel.seams import play_trial
+from lmd_trialsim.kernel.screening import CLOSED, any_open, open_cells
+from lmd_trialsim.kernel.seams import borrowed, consult, counted, observe_cells, play_trial
 
 
 @kernel
@@ -41,22 +41,15 @@ def predictive_of_cell(plan, desk, mean, square, cell):
 
 @kernel
 def answer_of_cell(plan, desk, said, cell):
-    """Write what the rules look at: the tail beyond each bound, mean, responses, predictive probability of success."""
+    """Write what rules look at: the tail beyond each bound, mean, responses or events, predictive probability."""
     bounds = plan.limits.bounds
     own = desk.cells[0, cell].said
     for bound in range(bounds):
         desk.answers[bound] = said[own + TAILS + bound]
     desk.answers[bounds] = said[own + MEAN]
-    desk.answers[bounds + 1] = desk.cells[0, cell].responses
+    desk.answers[bounds + 1] = counted(plan.data, desk, cell)
     if plan.limits.predicts:
         desk.answers[bounds + 2] = predictive_of_cell(plan, desk, said[own + MEAN], said[own + SQUARE], cell)
-
-
-@kernel
-def borrowed_patients(mean, square, patients):
-    """Return the patients of a beta distribution with this mean and mean square, less the cell's own."""
-    variance = square - mean * mean
-    return mean * (1.0 - mean) / variance - 1.0 - patients if variance > 0.0 else math.nan
 
 
 @kernel
@@ -67,19 +60,19 @@ def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
     integers[at + column.VERDICT] = verdict
     integers[at + column.LOOK] = look
     integers[at + column.EVALUABLE] = seen.patients
-    integers[at + column.RESPONSES] = seen.responses
+    integers[at + column.COUNTED] = counted(plan.data, desk, cell)
     mean, square = said[seen.said + MEAN], said[seen.said + SQUARE]
     beyond = said[seen.said + TAILS + plan.limits.bounds]
     integers[at + column.COVERED] = 1 if 0.025 <= beyond <= 0.975 else 0
     at = 1 + cell * column.NUMBERS_OF_CELL
     numbers[at + column.ESTIMATE] = mean
-    numbers[at + column.BORROWED] = borrowed_patients(mean, square, seen.patients)
+    numbers[at + column.BORROWED] = borrowed(plan.data, mean, square, desk, cell)
 
 
 @kernel
 def judge_cells(plan, desk, integers, numbers):
     """Judge the cells that are due; return how many are still open."""
-    said = desk.memory[consult(plan.model, plan.likeness, desk, plan.limits.bounds + 1)]
+    said = desk.memory[consult(plan.data, plan.model, desk, plan.limits.bounds + 1)]
     last = plan.limits.looks - 1
     still_open = 0
     for cell in range(desk.cells.shape[1]):
@@ -136,14 +129,15 @@ def close_rows(plan, desk, month, integers, numbers):
 def _write_log(plan, desk, row, month, judged_before):
     """Write what was known at a look, and what was made of it. judged_before: (bits) cells that were closed before."""
     bounds = plan.limits.bounds
-    said = desk.memory[consult(plan.model, plan.likeness, desk, bounds + 1)]
+    said = desk.memory[consult(plan.data, plan.model, desk, bounds + 1)]
     row[column.LOG_MONTH] = month
     row[column.LOG_ENROLLED] = desk.state[0].enrolled
     for cell in range(desk.cells.shape[1]):
         seen = desk.cells[0, cell]
         at = column.LOG_HEAD + cell * (column.LOG_TAILS + bounds)
         row[at + column.LOG_PATIENTS] = seen.patients
-        row[at + column.LOG_RESPONSES] = seen.responses
+        row[at + column.LOG_COUNTED] = counted(plan.data, desk, cell)
+        row[at + column.LOG_EXPOSURE] = seen.months
         judged = seen.due and not judged_before >> cell & 1
         last = desk.state[0].exhausted
         row[at + column.LOG_LOOK] = (plan.limits.looks - 1 if last else seen.look - 1) if judged else -1
@@ -176,7 +170,7 @@ def play_cells(plan: CellPlan, stream, desk, integers, numbers, log):
         if not any_open(desk):
             state.decided = month
             break
-        count_assessed(plan.limits.delay, desk, month)
+        observe_cells(plan.screening.endpoint, plan.limits.delay, desk, month)
         before = _closed(desk)
         still_open = judge_cells(plan, desk, integers, numbers)
         if look < log.shape[0]:

@@ -11,7 +11,7 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import outcome_of, write_arrivals
+from lmd_trialsim.kernel.seams import admit, write_arrivals
 
 CLOSED = 2
 """state.exhausted where the trial closed as it stood."""
@@ -30,6 +30,7 @@ class Screening(NamedTuple):
     upto: np.ndarray  # (strata,) cumulative shares of the strata, the last one 1
     cell_of: np.ndarray  # (strata,) the cell of each stratum, -1 where none takes it
     endpoint: Any
+    purpose: int  # of the uniform that decides what becomes of a patient
     most: np.ndarray  # patients that a cell takes at most
     opens: np.ndarray  # month at which it opens
     slow_month: np.ndarray  # by this month it must have so many patients, or it closes; inf where it need not
@@ -76,7 +77,7 @@ def next_arrival(plan, stream, desk):
     if group >= state.clocked:
         write_arrivals(plan.accrual, stream, desk, group)
         random.write_eight(stream, random.STRATUM, group, desk.work[1])
-        random.write_eight(stream, plan.endpoint.purpose, group, desk.work[2])
+        random.write_eight(stream, plan.purpose, group, desk.work[2])
         state.clocked = group + 1
     return desk.work[0, state.arrivals & 7]
 
@@ -110,7 +111,7 @@ def screen(plan, stream, desk, month):
     person = desk.patients[state.enrolled]
     person.arrival = month
     person.stratum = number
-    person.outcome = outcome_of(plan.endpoint, stream, arrival, 0, stratum, desk.work[2, lane])
+    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
     state.enrolled += 1
     cell = desk.cells[0, number]
     cell.enrolled += 1

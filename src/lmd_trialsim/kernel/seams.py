@@ -96,6 +96,31 @@ def mark_judged(schedule, plan, desk, look, month):  # type: ignore[no-untyped-d
 
 
 @Seam
+def admit(endpoint, stream, desk, patient, arrival, stratum, chance):  # type: ignore[no-untyped-def]
+    """Write what becomes of a patient, who came as number `arrival` and has just been taken; `chance`: his uniform."""
+
+
+@Seam
+def observe_cells(endpoint, delay, desk, month):  # type: ignore[no-untyped-def]
+    """Write to the cells what is known of the patients taken by `month`; looks count them `delay` after entry."""
+
+
+@Seam
+def consult(data, model, desk, bounds):  # type: ignore[no-untyped-def]
+    """Return the entry of desk.memory with what the model says; write to cell.said where each cell's part begins."""
+
+
+@Seam
+def counted(data, desk, cell):  # type: ignore[no-untyped-def]
+    """Return the number of responses, or of events, in the cell."""
+
+
+@Seam
+def borrowed(data, mean, square, desk, cell):  # type: ignore[no-untyped-def]
+    """Return what the posterior, by its mean and mean square, knows beyond the cell's own patients, or events."""
+
+
+@Seam
 def weigh(model, desk):  # type: ignore[no-untyped-def]
     """Prepare on desk.scratch what the posteriors of all cells share, from the counts of the cells."""
 
@@ -108,3 +133,8 @@ def posterior_tail(model, desk, cell, bound):  # type: ignore[no-untyped-def]
 @Seam
 def posterior_moments(model, desk, cell):  # type: ignore[no-untyped-def]
     """Return the posterior means of the rate of `cell` and of its square; `weigh` has been called."""
+
+
+@Seam
+def write_log_likelihood(data, desk, cell, eta, offset, found):  # type: ignore[no-untyped-def]
+    """Write the log likelihood of what was seen of `cell` where its effect is eta + offset to found, as long as eta."""

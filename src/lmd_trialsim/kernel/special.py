@@ -65,6 +65,18 @@ def digamma(x):
 
 
 @kernel
+def trigamma(x):
+    """Return the second derivative of the log gamma function (Abramowitz and Stegun 1964, 6.4.6 and 6.4.12)."""
+    total = 0.0
+    while x < 12.0:
+        total += 1.0 / (x * x)
+        x += 1.0
+    y = 1.0 / (x * x)
+    series = y * (1.0 / 6.0 - y * (1.0 / 30.0 - y * (1.0 / 42.0 - y * (1.0 / 30.0 - y * 5.0 / 66.0))))
+    return total + (1.0 + 0.5 / x + series) / x
+
+
+@kernel
 def normal_cdf(z):
     """Return the standard normal distribution function."""
     return 0.5 * math.erfc(-z / math.sqrt(2.0))

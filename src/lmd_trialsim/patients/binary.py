@@ -10,7 +10,8 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe, outcome_of
+from lmd_trialsim.kernel.screening import count_assessed
+from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_cells, outcome_of
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -50,6 +51,35 @@ def outcome_or_loss(endpoint: LossyBinary, stream, patient, arm, stratum, chance
     if left <= endpoint.delay:
         return endpoint.if_dropped_out
     return RESPONSE if chance < endpoint.rate[arm, stratum] else FAILURE
+
+
+@kernel
+def _admit(endpoint, stream, desk, patient, arrival, stratum, chance):
+    desk.patients[patient].outcome = outcome_of(endpoint, stream, arrival, 0, stratum, chance)
+
+
+@admit.case
+def admit_binary(endpoint: Binary, stream, desk, patient, arrival, stratum, chance):
+    """The outcome is settled at entry, and known later."""
+    _admit(endpoint, stream, desk, patient, arrival, stratum, chance)
+
+
+@admit.case
+def admit_lossy_binary(endpoint: LossyBinary, stream, desk, patient, arrival, stratum, chance):
+    """The same, or a loss."""
+    _admit(endpoint, stream, desk, patient, arrival, stratum, chance)
+
+
+@observe_cells.case
+def observe_binary_cells(endpoint: Binary, delay, desk, month):
+    """Add those whose assessment has come due."""
+    count_assessed(delay, desk, month)
+
+
+@observe_cells.case
+def observe_lossy_binary_cells(endpoint: LossyBinary, delay, desk, month):
+    """Add those whose assessment has come due."""
+    count_assessed(delay, desk, month)
 
 
 @kernel

@@ -203,6 +203,18 @@ class Curve(NamedTuple):
         """Return the proportion free of the event at `month`."""
         return self.cured + (1.0 - self.cured) * math.exp(-self.cumulative(month))
 
+    def median(self) -> float:
+        """Return the month at which half have had the event; inf where they never do."""
+        if self.cured >= 0.5:
+            return math.inf
+        left = math.log((1.0 - self.cured) / (0.5 - self.cured))
+        for i, (knot, slope) in enumerate(zip(self.knots, self.slopes, strict=True)):
+            end = self.knots[i + 1] if i + 1 < len(self.knots) else math.inf
+            if slope > 0.0 and left <= slope * (end - knot):
+                return float((knot + left / slope) ** (1.0 / self.shape))
+            left -= slope * (end - knot) if slope > 0.0 else 0.0
+        return math.inf
+
     def times(self, ratios: Sequence[tuple[float, float]]) -> Curve:
         """Return the curve with its hazard multiplied by each ratio from its month on; the first month is 0."""
         starts = [(month**self.shape, ratio) for month, ratio in ratios]

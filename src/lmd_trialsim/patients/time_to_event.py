@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lmd_trialsim.kernel import random
-from lmd_trialsim.kernel.seams import arrival_month, draw_course, observe
+from lmd_trialsim.kernel.desk import FAILURE
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_cells
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -37,6 +39,43 @@ def draw_time_to_event(endpoint: TimeToEvent, accrual, stream, desk, start, stop
             person.censor = min(endpoint.followed, left)
 
 
+@admit.case
+def admit_to_follow_up(endpoint: TimeToEvent, stream, desk, patient, arrival, stratum, chance):
+    """Event and drop-out by inversion of one uniform each; everybody is followed, and so evaluable."""
+    person = desk.patients[patient]
+    person.event = months_to_event(endpoint.event, 0, stratum, chance)
+    person.censor = endpoint.followed
+    if endpoint.drops_out:
+        left = months_to_event(endpoint.drop_out, 0, stratum, random.uniform(stream, arrival, random.DROPOUT, 0))
+        person.censor = min(endpoint.followed, left)
+    person.outcome = FAILURE
+
+
+@kernel
+def follow_up(person, month):
+    """Write follow-up and status of a patient at a calendar month; an event on the day of the censoring is seen."""
+    # Compared on the calendar, as `await_look` counts events: month - arrival would miss the very last by rounding.
+    person.status = 1 if person.event <= person.censor and person.arrival + person.event <= month else 0
+    person.follow = person.event if person.status else max(0.0, min(person.censor, month - person.arrival))
+
+
+@observe_cells.case
+def observe_time_to_event_cells(endpoint: TimeToEvent, delay, desk, month):
+    """Events and patient-months of every patient taken, whether looks count him yet or not."""
+    for number in range(desk.cells.shape[1]):
+        cell = desk.cells[0, number]
+        cell.patients = 0
+        cell.events = 0
+        cell.months = 0.0
+    for patient in range(desk.state[0].enrolled):
+        person = desk.patients[patient]
+        follow_up(person, month)
+        cell = desk.cells[0, person.stratum]
+        cell.patients += 1
+        cell.events += person.status
+        cell.months += person.follow
+
+
 @observe.case
 def observe_time_to_event(endpoint: TimeToEvent, accrual, desk, month):
     """Follow-up and status of every enrolled patient; an event on the day of the censoring counts as seen."""
@@ -50,9 +89,7 @@ def observe_time_to_event(endpoint: TimeToEvent, accrual, desk, month):
             desk.cells[arm, stratum].months = 0.0
     for patient in range(state.enrolled):
         person = desk.patients[patient]
-        # Compared on the calendar, as `await_look` counts events: month - arrival would miss the very last by rounding.
-        person.status = 1 if person.event <= person.censor and person.arrival + person.event <= month else 0
-        person.follow = person.event if person.status else max(0.0, min(person.censor, month - person.arrival))
+        follow_up(person, month)
         cell = desk.cells[person.arm, person.stratum]
         cell.events += person.status
         cell.months += person.follow

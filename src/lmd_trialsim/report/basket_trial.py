@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lmd_trialsim.basket_replay import BasketReplay, Look, Seen
+from lmd_trialsim.basket_replay import BasketReplay, Look, Patient, Seen
 from lmd_trialsim.designs.basket import BasketCondition, BasketRule, ByBasket
+from lmd_trialsim.designs.measures import MEDIAN
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.rules import GO_ON
@@ -52,11 +54,11 @@ def subject(condition: BasketCondition) -> str:
     if condition.predictive_probability_of is not None:
         return "predictive probability of success"
     if condition.probability_that is None:
-        return "the estimate" if condition.estimate_of else "responses"
+        return "the estimate" if condition.estimate_of else str(condition.number_of)
     below = condition.below is not None
     bound = condition.below if condition.below is not None else condition.above
     what = "its bound" if isinstance(bound, ByBasket) else str(bound).replace("_", " ")
-    return f"P(rate {'<' if below else '>'} {what})"
+    return f"P({condition.probability_that} {'<' if below else '>'} {what})"
 
 
 def _cut(condition: BasketCondition) -> str:
@@ -69,6 +71,9 @@ def _cut(condition: BasketCondition) -> str:
 
 
 def _patients(trial: BasketReplay) -> RenderableType:
+    if trial.setting.measure is MEDIAN:
+        rows = [[str(p.number), f"{p.month:.2f}", p.basket, _course(p)] for p in trial.patients]
+        return page.grid(["patient", "month", "basket", "what happens"], rows, left=4)
     words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
     if trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "survival_at_month":
         words[RESPONSE] = "event-free"
@@ -87,11 +92,25 @@ def _look(look: Look, trial: BasketReplay) -> Iterator[RenderableType]:
     yield page.heading(f"\nLook {look.number}, month {look.month:.2f}: {look.enrolled} enrolled")
     for seen in look.baskets:
         judged = "" if seen.look is not None else ": not judged at this look"
-        yield page.inset(
-            f"{seen.basket}: {seen.responses} of {seen.patients} responded, posterior mean {plain(seen.mean)}{judged}"
-        )
+        yield page.inset(f"{seen.basket}: {_known(seen, trial)}{judged}")
         for line in _of_rules(seen, trial):
             yield page.inset(f"  {line}")
+
+
+def _course(patient: Patient) -> str:
+    """Return what happens to a patient who is followed, without regard to the end of the trial."""
+    event, censor = patient.event, patient.censor
+    if event <= censor:
+        return f"event in month {patient.month + event:.2f}"
+    return "no event" if math.isinf(censor) else f"lost in month {patient.month + censor:.2f}"
+
+
+def _known(seen: Seen, trial: BasketReplay) -> str:
+    """Return what is known of a basket at a look, in English."""
+    if trial.setting.measure is MEDIAN:
+        what = f"{seen.counted} events of {seen.patients} in {seen.months:.1f} months"
+        return f"{what}, median {plain(trial.setting.measure.unscaled(seen.mean))} months"
+    return f"{seen.counted} of {seen.patients} responded, posterior mean {plain(seen.mean)}"
 
 
 def _of_rules(seen: Seen, trial: BasketReplay) -> Iterator[str]:
@@ -110,17 +129,19 @@ def _of_rules(seen: Seen, trial: BasketReplay) -> Iterator[str]:
 
 
 def _ending(trial: BasketReplay) -> Iterator[str]:
-    for name, rate in zip(trial.setting.baskets, trial.rates, strict=True):
+    measure = trial.setting.measure
+    for name, value in zip(trial.setting.baskets, trial.values, strict=True):
         judged = [
             seen for look in trial.looks for seen in look.baskets if seen.basket == name and seen.look is not None
         ]
         if not judged:
-            yield f"{name}: never judged; true rate {plain(rate)}."
+            yield f"{name}: never judged; true {measure.word} {plain(value)}."
             continue
         end = judged[-1]
+        estimate = plain(measure.unscaled(end.mean))
         yield (
-            f"{name}: {VERDICTS[end.verdict]} at its look {end.look} with {end.responses} of {end.patients}; "
-            f"estimate {plain(end.mean)}, true rate {plain(rate)}."
+            f"{name}: {VERDICTS[end.verdict]} at its look {end.look} with {end.counted} of {end.patients}; "
+            f"estimate {estimate}, true {measure.word} {plain(value)}."
         )
     how = "a success" if trial.succeeded else "no success"
     closed = ", closed as it stood" if trial.closed else ""

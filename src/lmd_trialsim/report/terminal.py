@@ -66,6 +66,7 @@ OF_A_BASKET = {
     "root_mean_square_error": "root mean square error",
     "coverage": "coverage, 95% interval",
     "effective_borrowed_patients": "borrowed patients",
+    "effective_borrowed_events": "borrowed events",
 }
 """The same of a basket design: of the trial, and of each basket."""
 

@@ -1,0 +1,136 @@
+"""Hierarchical models of times to an event, at the first level of accuracy that suffices."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.analyses.cell_likelihoods import ExponentialTimes
+from lmd_trialsim.analyses.hierarchical_rules import IN_A_PANEL
+from lmd_trialsim.analyses.hierarchical_tables import Kind, Normal
+from lmd_trialsim.analyses.log_time_weights import Core, Grid, grid_of, normal_weights
+from lmd_trialsim.analyses.on_grid import OnGrid, scratch_of_grid
+from lmd_trialsim.designs.frame import Frame
+from lmd_trialsim.designs.hierarchical_levels import Level, agreeing, remembered
+from lmd_trialsim.designs.scale_priors import FixedSd, NormalLogit, rule_of
+
+Array = NDArray[np.float64]
+
+LEVELS: tuple[Level, ...] = ((9, 0.8), (13, 1.0), (17, 1.1), (24, 1.2), (34, 1.4), (48, 1.6))
+"""Nodes of tau, and fineness of the panels: each is tried until the next one agrees."""
+
+SAMPLES = 150
+BEYOND_DATA = 2.5  # logarithms of months: how far from what a design asks about its data may lead
+
+
+class Question(NamedTuple):
+    """All that the accuracy depends on."""
+
+    numbers: tuple[int, ...]  # most patients of each basket
+    bounds: tuple[tuple[float, ...], ...]  # logs of months, (bounds that rules look at, baskets)
+    mean: NormalLogit
+    sd: Any
+    kinds: tuple[Kind, ...]  # of each basket
+
+    @property
+    def offsets(self) -> Array:
+        """The offset of each basket."""
+        return np.array([kind.offset for kind in self.kinds])
+
+    def core(self) -> Core:
+        """Return where the data are informative."""
+        asked = np.array(self.bounds) - self.offsets
+        low, high = float(asked.min()) - BEYOND_DATA, float(asked.max()) + BEYOND_DATA
+        return Core(low, high, max(self.numbers), sum(self.numbers), len(self.numbers))
+
+    def grid(self, level: Level, bounds: Sequence[float]) -> Grid:
+        """Return the nodes and weights of a level."""
+        order, fineness = level
+        scales = rule_of(self.sd, int(order))
+        return grid_of(Normal(self.mean.mean, self.mean.sd), scales, self.core(), bounds, fineness)
+
+    def steps(self, bounds: Array) -> list[float]:
+        """Return the bounds of eta, each once."""
+        return sorted(set(np.round(bounds - self.offsets, 12).ravel().tolist()))
+
+
+def built_on_grid(frame: Frame, mean: NormalLogit, sd: Any, kinds: Sequence[Kind]) -> tuple[OnGrid, int]:
+    """Return the model of log medians, and the room that it works in; ValueError if no level suffices."""
+    bounds = np.log(frame.bounds)
+    judged = bounds[: max(frame.judged, 1)]
+    question = Question(tuple(frame.numbers), tuple(map(tuple, judged.tolist())), mean, sd, tuple(kinds))
+    level, error = remembered(question, functools.partial(_search, question))
+    grid = question.grid(level, question.steps(bounds))
+    model = _model(question, grid, bounds, error)
+    return model, scratch_of_grid(model)
+
+
+def _model(question: Question, grid: Grid, bounds: Array, error: float) -> OnGrid:
+    """Return the grid with the ranges of its weights, and what the baskets have of their own."""
+    panels = np.abs(grid.within).reshape(len(grid.prior), -1, IN_A_PANEL).max(axis=2) > 0.0
+    first = IN_A_PANEL * panels.argmax(axis=1)
+    stop = IN_A_PANEL * (panels.shape[1] - panels[:, ::-1].argmax(axis=1))
+    own = [normal_weights(grid.edges, np.array([k.mixture.own.mean]), k.mixture.own.sd)[0] for k in question.kinds]
+    share = np.array([kind.mixture.exchangeable for kind in question.kinds])
+    beyond = IN_A_PANEL * np.searchsorted(grid.edges, bounds - question.offsets - 1e-9)
+    return OnGrid(
+        ExponentialTimes(0),
+        grid.eta,
+        grid.prior,
+        grid.within,
+        first,
+        stop,
+        np.array(own),
+        share,
+        question.offsets,
+        beyond,
+        error,
+    )
+
+
+def _search(question: Question) -> tuple[Level, float]:
+    levels = LEVELS if not isinstance(question.sd, FixedSd) else tuple((1, fineness) for _, fineness in LEVELS)
+    events, months = sampled_times(question)
+    return agreeing(levels, lambda level: _tails(question, level, events, months))
+
+
+def sampled_times(question: Question) -> tuple[Array, Array]:
+    """Return (events, months), each (samples, baskets): of like and of unlike baskets, early looks, and extremes."""
+    draw = np.random.Generator(np.random.Philox(20_261_126))
+    shape = (SAMPLES, len(question.numbers))
+    asked = np.array(question.bounds)
+    centre = draw.uniform(asked.min() - 0.7, asked.max() + 0.7, (SAMPLES, 1))
+    median = np.exp(centre + draw.choice([0.0, 0.3, 1.0], (SAMPLES, 1)) * draw.normal(size=shape))
+    n = np.ceil(np.array(question.numbers) * draw.choice([0.0, 0.3, 0.6, 1.0, 1.0], shape))
+    dead = -np.expm1(-math.log(2.0) * draw.choice([0.2, 0.7, 1.5, 4.0], (SAMPLES, 1)))
+    events = draw.binomial(n.astype(int), np.broadcast_to(dead, shape)).astype(float)
+    months = median / math.log(2.0) * n * dead * draw.gamma(np.maximum(n, 1.0)) / np.maximum(n, 1.0)
+    events[::10, 0] = 0.0  # nobody has died in one of them
+    return events, np.where(events > 0.0, np.maximum(months, 1e-3), months)
+
+
+def _tails(question: Question, level: Level, events: Array, months: Array) -> Array:
+    """Return P(effect > bound) of the sampled data, (bounds, samples, baskets), in NumPy."""
+    bounds = np.array(question.bounds)
+    model = _model(question, question.grid(level, question.steps(bounds)), bounds, math.nan)
+    prior, within, own, share = model.prior, model.within, model.own, model.exchangeable
+    found = np.empty((len(bounds), *events.shape))
+    for sample in range(len(events)):
+        effect = model.eta + model.offset[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            exposed = math.log(2.0) * months[sample, :, None] * np.exp(-effect)
+        log = -events[sample, :, None] * effect - np.where(months[sample, :, None] > 0.0, exposed, 0.0)
+        likelihood = np.exp(log - log.max(axis=1, keepdims=True))
+        alone = (1.0 - share) * (own * likelihood).sum(axis=1)
+        at_nodes = share[:, None] * (likelihood @ within.T) + alone[:, None]
+        for k in range(events.shape[1]):
+            others = prior * np.delete(at_nodes, k, axis=0).prod(axis=0)
+            mass = likelihood[k] * (share[k] * (others @ within) + (1.0 - share[k]) * others.sum() * own[k])
+            beyonds = [mass[first:].sum() for first in model.beyond[:, k]]
+            found[:, sample, k] = np.array(beyonds) / mass.sum()
+    return found
