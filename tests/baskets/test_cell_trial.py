@@ -97,7 +97,7 @@ def row_of(outcomes, row, cells):
         "look": of_cell[:, column.LOOK].tolist(),
         "taken": of_cell[:, column.PATIENTS].tolist(),
         "evaluable": of_cell[:, column.EVALUABLE].tolist(),
-        "responses": of_cell[:, column.RESPONSES].tolist(),
+        "responses": of_cell[:, column.COUNTED].tolist(),
         "months": numbers[column.MONTHS],
         "estimate": reals[:, column.ESTIMATE],
     }

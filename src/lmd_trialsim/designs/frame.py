@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.designs.measures import Measure
+from lmd_trialsim.designs.measures import RATE, Measure
 
 Array = NDArray[np.float64]
 
@@ -22,4 +22,4 @@ class Frame(NamedTuple):
     target: Array  # (baskets,) targets; NaN where none is said
     bounds: Array  # (bounds, baskets) rates or medians that posterior probabilities speak of
     judged: int  # so many of the bounds, the first ones, are looked at by rules
-    measure: Measure
+    measure: Measure = RATE
