@@ -1,5 +1,6 @@
 """Every example of the documentation is read as a scenario; every characteristic is defined there."""
 
+import itertools
 import re
 import textwrap
 from pathlib import Path
@@ -19,17 +20,22 @@ FENCE = re.compile(r"^```yaml (\w+)(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.D
 
 RESPONSE = "response: {kind: binary, assessed_after_months: 1.5}"
 RATES = "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}"
-ENDPOINT = {"survival": "os: {kind: time_to_event}", "binary": RESPONSE, "basket": RESPONSE}
+SURVIVAL = "os: {kind: time_to_event}"
+TIMES = "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}"
+ENDPOINT = {"survival": SURVIVAL, "binary": RESPONSE, "basket": RESPONSE, "times": SURVIVAL}
 COURSES = {
-    "survival": "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}",
+    "survival": TIMES,
+    "times": TIMES,
     "binary": RATES,
     "basket": RATES,
 }
 TWO_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
+THREE_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.3, c: 0.2}"
 POPULATION = {
     "survival": TWO_STRATA,
     "binary": TWO_STRATA,
-    "basket": "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.3, c: 0.2}",
+    "basket": THREE_STRATA,
+    "times": THREE_STRATA,
 }
 DESIGN = {
     "survival": """
@@ -60,6 +66,15 @@ DESIGN = {
           max_patients: 10
           analysis: {kind: independent, prior: {alpha: 1, beta: 1}}
           rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.95}}]
+    """,
+    "times": """
+        plain:
+          kind: basket
+          endpoint: os
+          null_median: 3
+          max_patients: 10
+          analysis: {kind: gamma_exponential, prior: {events: 1, months: 4}}
+          rules: [{stop_for: efficacy, when: {probability_that: median, above: null_median, exceeds: 0.95}}]
     """,
 }
 
@@ -183,8 +198,8 @@ def test_every_characteristic_of_baskets_is_defined():
     tally = job.tally(play(job, 1, 0, 300))
     told = basket_trials.basket_characteristics(scenario, "plain", "plain", tally, job.plan)
     names = {c.name for c in told}
-    for null in ((True, True), (False, False), (True, False), None):
-        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True)
+    for null, counted in itertools.product(((True, True), (False, False), (True, False), None), ("responses", "events")):
+        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True, counted=counted)
         names |= {c.name for c in of_cells(tally, facts)}
     assert "quadrature_error" in names
     assert _without_looks(names) <= defined
