@@ -23,7 +23,13 @@ EXCEPTIONS: set[tuple[str, str, str]] = set()
 scenarios = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 # Baskets whose looks find any number of patients take large tables.
-SLOW = ("her3_dxd_baskets", "her3_dxd_survival_baskets", "intrathecal_pemetrexed_baskets", "pembrolizumab_baskets", "tdxd_baskets")
+SLOW = (
+    "her3_dxd_baskets",
+    "her3_dxd_survival_baskets",
+    "intrathecal_pemetrexed_baskets",
+    "pembrolizumab_baskets",
+    "tdxd_baskets",
+)
 played = pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in FILES]
 )

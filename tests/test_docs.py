@@ -198,8 +198,11 @@ def test_every_characteristic_of_baskets_is_defined():
     tally = job.tally(play(job, 1, 0, 300))
     told = basket_trials.basket_characteristics(scenario, "plain", "plain", tally, job.plan)
     names = {c.name for c in told}
-    for null, counted in itertools.product(((True, True), (False, False), (True, False), None), ("responses", "events")):
-        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True, counted=counted)
+    for null, borrowed in itertools.product(
+        ((True, True), (False, False), (True, False), None),
+        ("effective_borrowed_patients", "effective_borrowed_events"),
+    ):
+        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True, borrowed=borrowed)
         names |= {c.name for c in of_cells(tally, facts)}
     assert "quadrature_error" in names
     assert _without_looks(names) <= defined

@@ -29,9 +29,18 @@ class Patient(NamedTuple):
     number: int
     month: float
     basket: str
+    arm: int  # of the setting
     outcome: int
     event: float
     censor: float
+
+
+class OfArm(NamedTuple):
+    """What is known of one arm of a basket. counted: responses, or events; months: patient-months."""
+
+    patients: int
+    counted: int
+    months: float
 
 
 class Seen(NamedTuple):
@@ -45,6 +54,14 @@ class Seen(NamedTuple):
     look: int | None
     answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
     verdict: int  # kernel.rules
+    of_control: OfArm  # of a single arm, what is known of it
+
+    @property
+    def of_treatment(self) -> OfArm:
+        """What is known of the rest."""
+        control = self.of_control
+        left = self.patients - control.patients, self.counted - control.counted, self.months - control.months
+        return OfArm(*left)
 
 
 class Look(NamedTuple):
@@ -82,6 +99,7 @@ def replay_baskets(scenario: Scenario, design: str, truth: str, seed: int, repli
             i + 1,
             float(person.arrival),
             setting.baskets[person.stratum],
+            int(person.arm),
             int(person.outcome),
             float(person.event),
             float(person.censor),
@@ -107,6 +125,7 @@ def _look(setting: BasketSetting, job: Job, number: int, row: NDArray[np.float64
     seen = []
     for index, (basket, values) in enumerate(zip(setting.baskets, cells, strict=True)):
         look = int(values[column.LOG_LOOK])
+        first, events, months = values[column.LOG_OF_CONTROL : column.LOG_OF_CONTROL + 3]
         seen.append(
             Seen(
                 basket,
@@ -117,6 +136,7 @@ def _look(setting: BasketSetting, job: Job, number: int, row: NDArray[np.float64
                 look + 1 if look >= 0 else None,
                 tuple(_answers(setting, job, index, look, values)) if look >= 0 else (),
                 int(values[column.LOG_VERDICT]),
+                OfArm(int(first), int(events), float(months)),
             )
         )
     return Look(number, float(row[column.LOG_MONTH]), int(row[column.LOG_ENROLLED]), tuple(seen))

@@ -13,7 +13,7 @@ from lmd_trialsim.engine import cell_outcomes as column
 from lmd_trialsim.engine.backends import Job
 from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.cell_tally import CellTally
-from lmd_trialsim.lowering_baskets import MOST_MONTHS, VERDICTS, BasketSetting, lower_baskets, null_cells
+from lmd_trialsim.lowering_baskets import MOST_VALUE, VERDICTS, BasketSetting, lower_baskets, null_cells
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -32,7 +32,7 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
         CellTally.of,
         looks=plan.limits.looks,
         most_patients=setting.in_all,
-        values=setting.measure.scaled(np.minimum(setting.values(truth), MOST_MONTHS)),
+        values=setting.measure.scaled(np.minimum(setting.values(truth), MOST_VALUE)),
         null=np.array(null if null is not None else [False] * cells),
     )
     return Job(
@@ -56,7 +56,7 @@ def basket_characteristics(
         tuple(sorted({VERDICTS[rule.stop_for] for rule in setting.design.rules})),
         setting.design.max_months is not None,
         any(place.spec.closes_if is not None for place in setting.places),
-        setting.measure.counted,
+        setting.measure.borrowed,
     )
     return [*of_cells(tally, facts), *quadrature_error(plan)]
 

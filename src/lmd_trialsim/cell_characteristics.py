@@ -27,7 +27,7 @@ class CellFacts(NamedTuple):
     verdicts: tuple[int, ...]  # the verdicts that its rules can reach
     may_close: bool  # whether the trial may close as it stands
     may_go_unjudged: bool  # whether a cell may be closed without a verdict
-    counted: str  # responses, or events
+    borrowed: str | None  # the characteristic that tells what was borrowed
 
 
 def of_cells(tally: CellTally, facts: CellFacts) -> list[Characteristic]:
@@ -85,5 +85,5 @@ def _of_cell(tally: CellTally, facts: CellFacts, number: int, cell: str) -> Iter
     yield mean("bias", tally.errors[number], cell)
     yield root_mean_square("root_mean_square_error", tally.errors[number], cell)
     yield proportion("coverage", int(tally.covered[number]), int(tally.intervals[number]), cell)
-    borrowed = "effective_borrowed_patients" if facts.counted == "responses" else "effective_borrowed_events"
-    yield mean(borrowed, tally.borrowed[number], cell)
+    if facts.borrowed is not None:
+        yield mean(facts.borrowed, tally.borrowed[number], cell)

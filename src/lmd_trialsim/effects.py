@@ -9,7 +9,7 @@ from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import SingleArm, TwoArm
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
-from lmd_trialsim.patients.course import Curve
+from lmd_trialsim.patients.course import Curve, lives_no_longer, log_hazard_ratio
 from lmd_trialsim.scenario import Scenario
 
 SCALES = {
@@ -85,20 +85,7 @@ def _log_hazard(row: list[Curve]) -> float:
 
 def _log_hazard_ratio(curves: list[list[Curve]]) -> float:
     """Return the one hazard ratio of all strata and times, NaN where there is none."""
-    ratios = set()
-    for control, treatment in zip(*curves, strict=True):
-        same = control.shape == treatment.shape and control.cured == treatment.cured == 0.0
-        if not same:
-            return math.nan
-        knots = sorted({*control.knots, *treatment.knots})
-        for knot in knots:
-            base, other = (
-                max((k, s) for k, s in zip(c.knots, c.slopes, strict=True) if k <= knot)[1]
-                for c in (control, treatment)
-            )
-            if base <= 0.0 or other <= 0.0:
-                return math.nan
-            ratios.add(round(math.log(other / base), 12))
+    ratios = {log_hazard_ratio(control, treatment) for control, treatment in zip(*curves, strict=True)}
     return ratios.pop() if len(ratios) == 1 else math.nan
 
 
@@ -125,7 +112,4 @@ def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
         control, treatment = setting.rates(world)
         sign = 1.0 if endpoint.better == "higher" else -1.0
         return all(sign * (t - c) <= 1e-12 for t, c in zip(treatment, control, strict=True))
-    months = [0.25 * 1.12**k for k in range(60)]
-    return all(
-        t.survival(m) <= c.survival(m) + 1e-12 for c, t in zip(*setting.curves(world), strict=True) for m in months
-    )
+    return all(lives_no_longer(control, treatment) for control, treatment in zip(*setting.curves(world), strict=True))

@@ -12,7 +12,7 @@ from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
-from lmd_trialsim.designs.measures import MEDIAN
+from lmd_trialsim.designs.measures import RATE
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, frame_of
 from lmd_trialsim.reading import At
@@ -59,7 +59,7 @@ def _of_baskets(scenario: Scenario, name: str) -> Iterator[At]:
     analysis, at = setting.design.analysis, ("designs", name)
     truth = next(iter(scenario.truths))
     hierarchical = isinstance(analysis, HierarchicalSpec | CalibratedHierarchicalSpec | Exnex)
-    if hierarchical and setting.measure is MEDIAN:
+    if hierarchical and setting.measure is not RATE:
         return
     if hierarchical:
         rows = sum(n + 1 for n in setting.occurring(truth))

@@ -8,32 +8,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.checks.baskets import arm_of
+from lmd_trialsim.checks.baskets import arms_of_baskets
 from lmd_trialsim.designs.asking import TIE
 from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
 from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
-from lmd_trialsim.designs.measures import MEDIAN, Measure, measure_of
+from lmd_trialsim.designs.measures import HAZARD_RATIO, MEDIAN, RATE, RATIOS, Measure, higher_is_better, measure_of
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.engine.backends import Room
+from lmd_trialsim.engine.cell_anew import Anew
 from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS, Likeness
 from lmd_trialsim.engine.cell_plan import CellLimits, CellPlan, CellRules
 from lmd_trialsim.engine.cell_states import judge_states
-from lmd_trialsim.engine.cell_times import Times
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.kernel.screening import ALL_PAUSE, EACH_PAUSES, Screening
 from lmd_trialsim.lowering import endpoint_of, lossless, rates_of, shares_of
-from lmd_trialsim.patients.course import curve_in
+from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 Array = NDArray[np.float64]
 NO_CAP = 2**62
-MOST_MONTHS = 1e6  # stands for a median that is never reached
+MOST_VALUE = 1e6  # stands for a median that is never reached
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 
 
@@ -42,7 +42,7 @@ class BasketSetting(NamedTuple):
 
     scenario: Scenario
     design: Basket
-    arm: str
+    arms: list[str]  # control first
     places: list[Place]
 
     @classmethod
@@ -51,7 +51,7 @@ class BasketSetting(NamedTuple):
         spec = scenario.designs[design]
         assert isinstance(spec, Basket)
         places = spec.places(scenario.population.stratum_names())
-        return cls(scenario, spec, arm_of(scenario, spec), places)
+        return cls(scenario, spec, arms_of_baskets(scenario, spec), places)
 
     @property
     def baskets(self) -> list[str]:
@@ -75,17 +75,33 @@ class BasketSetting(NamedTuple):
             return 0
         return EACH_PAUSES if self.design.looks is not None and self.design.looks.unit == "in_one" else ALL_PAUSE
 
+    def block(self) -> NDArray[np.int64]:
+        """Return the places of each arm in a permuted block, (arms,)."""
+        if self.design.arms is None:
+            return np.ones(1, np.int64)
+        return np.asarray(self.design.allocation.plan(self.arms, by_stratum=True).places)
+
     @property
     def delay(self) -> float:
         """Months from entry to the assessment, or for which a patient has been followed when looks count him."""
-        if self.measure is MEDIAN:
+        if self.endpoint.kind == "time_to_event":
             return self.design.follow_up_months
-        return float(getattr(self.scenario.endpoints[self.design.endpoint], "assessed_after_months", 0.0))
+        return float(self.endpoint.assessed_after_months)
 
     @property
     def measure(self) -> Measure:
         """What the baskets are judged by."""
-        return measure_of(self.scenario.endpoints[self.design.endpoint].kind)
+        return measure_of(self.endpoint.kind, self.design.arms is not None)
+
+    @property
+    def endpoint(self) -> Any:
+        """The endpoint."""
+        return self.scenario.endpoints[self.design.endpoint]
+
+    def curves(self, truth: str) -> list[list[Curve]]:
+        """Return the event times of each basket, by arm."""
+        courses = self.scenario.truths[truth].courses[self.design.endpoint]
+        return [[curve_in(courses, arm, name, self.scenario.control) for arm in self.arms] for name in self.baskets]
 
     @property
     def schedule(self) -> Any:
@@ -98,17 +114,26 @@ class BasketSetting(NamedTuple):
         return self.design.look_count(self.places)
 
     def values(self, truth: str) -> list[float]:
-        """Return the true rate, or median in months, of each basket; inf where more than half never have the event."""
-        strata, world = self.scenario.population.stratum_names(), self.scenario.truths[truth]
+        """Return the true value of the measure in each basket.
+
+        A median is inf where half never have the event; a ratio is NaN where there is not one.
+        """
         if self.measure is MEDIAN:
-            courses = world.courses[self.design.endpoint]
-            return [curve_in(courses, self.arm, name, self.scenario.control).median() for name in self.baskets]
-        rates = rates_of(self.scenario, world, self.design.endpoint, [self.arm], strata)[0]
-        return [rates[strata.index(name)] for name in self.baskets]
+            return [curve.median() for (curve,) in self.curves(truth)]
+        if self.measure is HAZARD_RATIO:
+            return [math.exp(log_hazard_ratio(*pair)) for pair in self.curves(truth)]
+        strata, world = self.scenario.population.stratum_names(), self.scenario.truths[truth]
+        rates = rates_of(self.scenario, world, self.design.endpoint, self.arms, strata)
+        by_basket = [[row[strata.index(name)] for row in rates] for name in self.baskets]
+        if self.measure is RATE:
+            return [rate for (rate,) in by_basket]
+        return [odds_ratio(*pair) for pair in by_basket]
 
     def fixed_numbers(self, truth: str) -> str | None:
         """Return why a look may find other numbers of patients than planned; None where it finds just those."""
         design, schedule = self.design, self.schedule
+        if self.measure in RATIOS:
+            return "The outcomes of two arms in every basket are too many to be listed."
         if self.measure is MEDIAN:
             return "Times to an event are continuous: there are no outcomes to be listed."
         if not isinstance(schedule, InEach):
@@ -134,12 +159,20 @@ class BasketSetting(NamedTuple):
         return list(range(max(self.most) + 1))
 
 
+def odds_ratio(control: float, treatment: float) -> float:
+    """Return the odds ratio of two rates; NaN where there is none that is finite and above 0."""
+    if not (0.0 < control < 1.0 and 0.0 < treatment < 1.0):
+        return math.nan
+    return treatment / (1.0 - treatment) * (1.0 - control) / control
+
+
 def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
     """Return whether each basket's true rate or median is a null one; None where some basket has no null value."""
     if any(place.null is None for place in setting.places):
         return None
-    endpoint: Any = setting.scenario.endpoints[setting.design.endpoint]
-    higher = getattr(endpoint, "better", "higher") == "higher"
+    higher = higher_is_better(setting.endpoint, setting.measure)
+    if setting.measure is HAZARD_RATIO and all(place.null == 1.0 for place in setting.places):
+        return tuple(lives_no_longer(*pair) for pair in setting.curves(truth))
     pairs = zip(setting.values(truth), setting.places, strict=True)
     return tuple(
         value <= float(place.null or 0.0) + 1e-12 if higher else value >= float(place.null or 0.0) - 1e-12
@@ -216,7 +249,7 @@ def bounds_of(setting: BasketSetting) -> list[tuple[float, ...]]:
 def frame_of(setting: BasketSetting, truth: str) -> Frame:
     """Return what the model of the design is built for under a truth."""
     values = np.array(setting.values(truth))
-    judged, most = bounds_of(setting), MOST_MONTHS if setting.measure is MEDIAN else 1.0 - 1e-9
+    judged, most = bounds_of(setting), 1.0 - 1e-9 if setting.measure is RATE else MOST_VALUE
     bounds = np.array([*judged, np.clip(values, 1e-9, most)])
 
     def numbers(values: list[float | None]) -> Array:
@@ -286,13 +319,13 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
     upto = np.cumsum(shares_of(scenario))
     upto[-1] = 1.0
     slow = [place.spec.closes_if for place in setting.places]
-    endpoint = endpoint_of(scenario, scenario.truths[truth], setting.design.endpoint, [setting.arm], strata)
+    endpoint = endpoint_of(scenario, scenario.truths[truth], setting.design.endpoint, setting.arms, strata)
     screening = Screening(
         scenario.population.accrual.plan(),
         upto,
         np.array([setting.baskets.index(name) if name in setting.baskets else -1 for name in strata]),
         endpoint,
-        random.EVENT if setting.measure is MEDIAN else endpoint.purpose,
+        random.EVENT if setting.endpoint.kind == "time_to_event" else endpoint.purpose,
         np.array(setting.most),
         np.array([place.spec.opens_at_month for place in setting.places]),
         np.array([math.inf if spec is None else spec.by_month for spec in slow]),
@@ -301,6 +334,7 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
         scenario.population.enrolment_cap or NO_CAP,
         setting.design.max_months or math.inf,
         setting.pauses,
+        setting.block(),
     )
     conditions = [condition for rule in setting.design.rules for condition in rule.conditions]
     predicts = any(condition.predictive_probability_of is not None for condition in conditions)
@@ -310,9 +344,9 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
     )  # fmt: skip
     cells = len(setting.places)
     alone = np.zeros((cells, max(setting.most) + 1), np.int64)
-    times = setting.measure is MEDIAN
-    data = Times(0) if times else likeness_of(setting, frame)
+    anew = setting.measure is not RATE
+    data = Anew(0) if anew else likeness_of(setting, frame)
     plan = canonical(CellPlan(screening, setting.schedule, model, data, rules.table(), alone, limits))
     entry = cells * (TAILS + limits.bounds + 1)
-    room = Room(setting.in_all, 1, cells, limits.bounds + 3, scratch, (1 if times else ENTRIES, entry))
+    room = Room(setting.in_all, len(setting.arms), cells, limits.bounds + 3, scratch, (1 if anew else ENTRIES, entry))
     return (plan._replace(alone=_alone(plan, room, setting.most)) if predicts else plan), room

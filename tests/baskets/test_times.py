@@ -1,23 +1,25 @@
 """Baskets of times to an event: posteriors by another order of integration, and trials by a plain-Python twin."""
 
 import copy
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from effects_by_hand import posterior
 from naive_baskets import DROPOUT, Cell, NaiveTrial
-from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from scipy.special import digamma, polygamma
 from scipy.stats import gamma as gamma_distribution
-from scipy.stats import halfnorm, norm
+from scipy.stats import norm
 from test_cell_trial import row_of, row_of_twin
 
 from lmd_trialsim.analyses.gamma_cells import GammaCells
 from lmd_trialsim.analyses.hierarchical_tables import EXCHANGEABLE, Kind, Mixture, Normal
+from lmd_trialsim.designs.effect_building import built_on_grid
+from lmd_trialsim.designs.effect_data import OfTimes
 from lmd_trialsim.designs.frame import Frame
-from lmd_trialsim.designs.log_time_building import built_on_grid
 from lmd_trialsim.designs.measures import MEDIAN
 from lmd_trialsim.designs.scale_priors import FixedSd, HalfNormal, NormalLogit
 from lmd_trialsim.engine.backends import play
@@ -67,65 +69,18 @@ def ask(model, scratch, events, months):
     return tails, moments
 
 
-# ---- the same posterior, the basket's own effect integrated last --------------------------------------------------
+# ---- the same posterior by another order of integration --------------------------------------------------------------
 
 
 def log_likelihood(events, months, effect):
     return -events * effect - math.log(2.0) * months * np.exp(-effect)
 
 
-STEP = 0.04
-ALONG = np.arange(-9.0, 10.0, STEP)  # logs of months, over offsets
-Z, OF_Z = hermegauss(40)
-OF_Z = OF_Z / OF_Z.sum()
-
-
-def blurred(function, at, sd):
-    """Return the mean of the function under N(at, sd^2)."""
-    if sd < 5.0 * STEP:
-        return (OF_Z * function(at[..., None] + sd * Z)).sum(axis=-1)
-    return (STEP * function(ALONG) * norm.pdf(ALONG, at[..., None], sd)).sum(axis=-1)
-
-
 def posterior_effect_last(events, months, mean, scale, offsets, own=None):
-    """Return tails (bounds, baskets) and means: tau by its prior's density, mu around the effect, the effect last.
-
-    own: (weight of being exchangeable, mean and sd of a basket's own effect) or None.
-    """
-    events, months = np.array(events, float), np.array(months)
-    x, w = leggauss(36)
-    tau = 4.0 * scale * (x + 1.0)
-    of_tau = 4.0 * scale * w * halfnorm.pdf(tau, scale=scale)
-    share, own_mean, own_sd = own or (1.0, 0.0, 1.0)
-    best = [log_likelihood(events[k], months[k], ALONG + offsets[k]).max() for k in range(3)]
-
-    def likelihood(k):
-        return lambda effect: np.exp(log_likelihood(events[k], months[k], effect + offsets[k]) - best[k])
-
-    alone = [float(blurred(likelihood(k), np.array(own_mean), own_sd)) for k in range(3)]
-    tails, means = np.empty((2, 3)), np.empty(3)
-    for k in range(3):
-        cuts = np.log(BOUNDS[:, k]) - offsets[k]
-        edges = np.unique(np.concatenate([np.linspace(-6.5, 7.5, 29), cuts]))
-        half, middle = np.diff(edges) / 2.0, (edges[1:] + edges[:-1]) / 2.0
-        y, v = leggauss(8)
-        effect, weight = (middle[:, None] + half[:, None] * y).ravel(), (half[:, None] * v).ravel()
-        density = np.zeros_like(effect)
-        for t, mass in zip(tau, of_tau, strict=True):
-
-            def others(mu, k=k, t=t):
-                product = norm.pdf(mu, *mean)
-                for j in range(3):
-                    if j != k:
-                        product = product * (share * blurred(likelihood(j), mu, t) + (1.0 - share) * alone[j])
-                return product
-
-            density += mass * share * blurred(others, effect, t)
-            density += mass * (1.0 - share) * norm.pdf(effect, own_mean, own_sd) * STEP * others(ALONG).sum()
-        of_effect = weight * density * likelihood(k)(effect)
-        means[k] = (of_effect * (effect + offsets[k])).sum() / of_effect.sum()
-        tails[:, k] = [of_effect[effect > cut].sum() / of_effect.sum() for cut in cuts]
-    return tails, means
+    """The same posterior, the basket's own effect integrated last."""
+    logs = [functools.partial(log_likelihood, float(d), t) for d, t in zip(events, months, strict=True)]
+    bounds = np.log(BOUNDS)
+    return posterior(logs, mean, scale, offsets, bounds, own)
 
 
 OFTEN = ("unlike", "one is empty")
@@ -136,7 +91,7 @@ ALL = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for n
 def test_hierarchical_posterior_is_that_of_another_order_of_integration(name):
     kinds = [Kind(math.log(null), EXCHANGEABLE) for null in NULL]
     model, scratch = built_on_grid(
-        frame(), NormalLogit(mean=0.2, sd=1.0), HalfNormal(kind="half_normal", scale=0.5), kinds
+        frame(), NormalLogit(mean=0.2, sd=1.0), HalfNormal(kind="half_normal", scale=0.5), kinds, OfTimes()
     )
     assert model.error <= 1e-5
     tails, moments = ask(model, scratch, *DATA[name])
@@ -149,7 +104,7 @@ def test_hierarchical_posterior_is_that_of_another_order_of_integration(name):
 def test_exchangeable_or_not_is_that_of_another_order_of_integration(name):
     kinds = [Kind(0.0, Mixture(0.6, Normal(1.2, 0.9)))] * 3
     model, scratch = built_on_grid(
-        frame(), NormalLogit(mean=1.0, sd=0.8), HalfNormal(kind="half_normal", scale=0.3), kinds
+        frame(), NormalLogit(mean=1.0, sd=0.8), HalfNormal(kind="half_normal", scale=0.3), kinds, OfTimes()
     )
     tails, _ = ask(model, scratch, *DATA[name])
     expected, _ = posterior_effect_last(*DATA[name], (1.0, 0.8), 0.3, np.zeros(3), (0.6, 1.2, 0.9))
@@ -174,7 +129,11 @@ def one_effect(events, months, mean, sd):
 def test_no_spread_pools(name):
     events, months = DATA[name]
     model, scratch = built_on_grid(
-        frame(), NormalLogit(mean=1.0, sd=1.0), FixedSd(kind="fixed", value=0.0), [Kind(0.0, EXCHANGEABLE)] * 3
+        frame(),
+        NormalLogit(mean=1.0, sd=1.0),
+        FixedSd(kind="fixed", value=0.0),
+        [Kind(0.0, EXCHANGEABLE)] * 3,
+        OfTimes(),
     )
     tails, _ = ask(model, scratch, events, months)
     np.testing.assert_allclose(tails[:, 0], one_effect(sum(events), sum(months), 1.0, 1.0), atol=1e-8)
@@ -185,7 +144,7 @@ def test_no_exchangeability_leaves_each_by_itself(name):
     events, months = DATA[name]
     kinds = [Kind(0.0, Mixture(0.0, Normal(1.1, 1.3)))] * 3
     model, scratch = built_on_grid(
-        frame(), NormalLogit(mean=1.0, sd=1.0), HalfNormal(kind="half_normal", scale=1.0), kinds
+        frame(), NormalLogit(mean=1.0, sd=1.0), HalfNormal(kind="half_normal", scale=1.0), kinds, OfTimes()
     )
     tails, _ = ask(model, scratch, events, months)
     np.testing.assert_allclose(tails[:, 0], one_effect(events[0], months[0], 1.1, 1.3), atol=1e-7)

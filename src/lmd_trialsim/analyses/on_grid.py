@@ -1,6 +1,6 @@
 """Hierarchical models of baskets whose data are no counts: sums over nodes of the hyperparameters and of the effect.
 
-With l_k(m) the likelihood of basket k's data at node m of eta, and W the weights of `log_time_weights`, the likelihood
+With l_k(m) the likelihood of basket k's data at node m of eta, and W the weights of `effect_weights`, the likelihood
 at node g of the hyperparameters is L_k(g) = sum_m W[g, m] l_k(m), or its mixture with the basket's own prior; and the
 posterior mass of eta at m is l_k(m) sum_g prior_g prod_{j != k} L_j(g) W[g, m] / sum_g prior_g prod_j L_j(g).
 """

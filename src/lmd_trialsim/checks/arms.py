@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lmd_trialsim.checks.naming import Place, unknown
-from lmd_trialsim.designs.generic import General, SingleArm, TwoArm
+from lmd_trialsim.designs.allocation import AllocationSpec
+from lmd_trialsim.designs.generic import General, SingleArm, TwoArm, TwoArms
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def complaints_of_arms(scenario: Scenario, at: Place, design: General) -> Iterat
     if isinstance(design, TwoArm):
         yield from _of_two(scenario, at, design)
         if arms and all(arm in scenario.arms for arm in arms) and len(set(arms)) == len(arms):
-            yield from _of_allocation(scenario, (*at, "allocation"), design, arms)
+            yield from complaints_of_allocation(scenario, (*at, "allocation"), design.allocation, arms)
     elif not arms:
         yield At((*at, "kind"), "which arm is it? Add arm:", allowed=", ".join(scenario.arms))
     elif arms[0] not in scenario.arms:
@@ -51,16 +52,23 @@ def _of_two(scenario: Scenario, at: Place, design: TwoArm) -> Iterator[At]:
         elif not arms_of(scenario, design):
             yield At((*at, "kind"), "which arm is the treatment? Add arms: {control: ..., treatment: ...}.")
         return
+    yield from complaints_of_roles(scenario, at, design.arms)
+
+
+def complaints_of_roles(scenario: Scenario, at: Place, arms: TwoArms) -> Iterator[At]:
+    """Yield what is wrong with the names of control and treatment."""
     for role in ("control", "treatment"):
-        name = getattr(design.arms, role)
+        name = getattr(arms, role)
         if name not in scenario.arms:
             yield unknown((*at, "arms", role), name, scenario.arms, "arm")
-    if design.arms.control == design.arms.treatment:
+    if arms.control == arms.treatment:
         yield At((*at, "arms", "treatment"), "is the control too. Name another arm.")
 
 
-def _of_allocation(scenario: Scenario, at: Place, design: TwoArm, arms: list[str]) -> Iterator[At]:
-    allocation = design.allocation
+def complaints_of_allocation(
+    scenario: Scenario, at: Place, allocation: AllocationSpec, arms: list[str]
+) -> Iterator[At]:
+    """Yield what is wrong with the allocation to these arms."""
     roles = {arms[0]: "the control", arms[1]: "the treatment"}
     for arm in allocation.ratio or {}:
         if arm not in arms:

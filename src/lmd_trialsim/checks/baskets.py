@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lmd_trialsim.checks.arms import complaints_of_allocation, complaints_of_roles
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
-from lmd_trialsim.designs.basket import MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
+from lmd_trialsim.designs.basket import MEASURED, MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
 from lmd_trialsim.designs.basket import Place as BasketPlace
-from lmd_trialsim.designs.measures import MEDIAN, RATE, Measure, measure_of
+from lmd_trialsim.designs.measures import (
+    HAZARD_RATIO,
+    MEDIAN,
+    ODDS_RATIO,
+    RATE,
+    RATIOS,
+    Measure,
+    higher_is_better,
+    measure_of,
+)
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.reading import At
 
@@ -18,8 +28,14 @@ if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 
-def arm_of(scenario: Scenario, design: Basket) -> str:
-    """Return the arm under trial; empty where it can't be told."""
+def arms_of_baskets(scenario: Scenario, design: Basket) -> list[str]:
+    """Return the arms, the control first; an empty name where the one arm can't be told."""
+    if design.arms is not None:
+        return [design.arms.control, design.arms.treatment]
+    return [_arm_of(scenario, design)]
+
+
+def _arm_of(scenario: Scenario, design: Basket) -> str:
     if design.arm is not None:
         return design.arm
     others = [name for name, arm in scenario.arms.items() if not arm.control]
@@ -28,11 +44,7 @@ def arm_of(scenario: Scenario, design: Basket) -> str:
 
 def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
     """Yield what is wrong with a basket design."""
-    arm = arm_of(scenario, design)
-    if not arm:
-        yield At((*at, "kind"), "which arm is it? Add arm:", allowed=", ".join(scenario.arms))
-    elif arm not in scenario.arms:
-        yield unknown((*at, "arm"), arm, scenario.arms, "arm")
+    yield from _of_arms(scenario, at, design)
     strata = scenario.population.strata
     if len(strata) < 2:
         text = "baskets are strata of the population, and it has fewer than two. Say population: strata:"
@@ -68,35 +80,66 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
     yield from _of_offset(at, design, places)
 
 
+def _of_arms(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
+    if design.arms is None:
+        (arm,) = arms_of_baskets(scenario, design)
+        if not arm:
+            yield At((*at, "kind"), "which arm is it? Add arm:", allowed=", ".join(scenario.arms))
+        elif arm not in scenario.arms:
+            yield unknown((*at, "arm"), arm, scenario.arms, "arm")
+        for key in ("ratio", "block"):
+            if getattr(design, key) is not None:
+                yield At(
+                    (*at, key), "is of two arms. Add arms: {control: ..., treatment: ...}, or remove it.", key=True
+                )
+        return
+    if design.arm is not None:
+        yield At((*at, "arm"), "contradicts arms. Remove one.", key=True)
+    strange = list(complaints_of_roles(scenario, at, design.arms))
+    yield from strange
+    if not strange:
+        arms = arms_of_baskets(scenario, design)
+        yield from complaints_of_allocation(scenario, at, design.allocation, arms)
+
+
 def _of_words(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
     """Yield the keys and words that speak of rates where the endpoint is a time to an event, or the other way round."""
     endpoint = scenario.endpoints[design.endpoint]
-    measure = measure_of(endpoint.kind)
-    other = RATE if measure is MEDIAN else MEDIAN
-    why = f"the endpoint {design.endpoint} is of kind {endpoint.kind}"
+    randomised = design.arms is not None
+    measure = measure_of(endpoint.kind, randomised)
+    others = [other for other in (RATE, MEDIAN, ODDS_RATIO) if other.null != measure.null]
+    how = "two arms" if randomised else "one arm"
+    why = f"the endpoint {design.endpoint} is of kind {endpoint.kind}, and the design has {how}"
 
     def instead(place: Place, word: str, right: str) -> At:
-        return At(place, f"goes with other endpoints: {why}. Say {right}.", got=word, key=True)
+        return At(place, f"does not go with this design: {why}. Say {right}.", got=word, key=True)
 
-    for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
-        if getattr(design, wrong) is not None:
-            yield instead((*at, wrong), wrong, right)
-        for name, spec in design.baskets.items():
-            if getattr(spec, wrong) is not None:
-                yield instead((*at, "baskets", name, wrong), wrong, right)
-        if getattr(design.analysis, "offset", None) == wrong:
-            yield instead((*at, "analysis", "offset"), wrong, right)
+    for other in others:
+        for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
+            if getattr(design, wrong) is not None:
+                yield instead((*at, wrong), wrong, right)
+            for name, spec in design.baskets.items():
+                if getattr(spec, wrong, None) is not None:
+                    yield instead(
+                        (*at, "baskets", name, wrong), wrong, f"{right} in the design" if randomised else right
+                    )
+            if getattr(design.analysis, "offset", None) == wrong:
+                yield instead((*at, "analysis", "offset"), wrong, right)
     for i, rule in enumerate(design.rules):
         for j, condition in enumerate(rule.conditions):
             here = (*at, "rules", i, "when") if isinstance(rule.when, BasketCondition) else (*at, "rules", i, "when", j)
-            yield from _of_words_in(here, condition, measure, other, instead)
-    if measure is RATE and design.follow_up_months:
+            yield from _of_words_in(here, condition, measure, others, instead)
+    if endpoint.kind != "time_to_event" and design.follow_up_months:
         text = f"goes with times to an event: {why}, and looks count whom has been assessed. Remove it."
         yield At((*at, "follow_up_months"), text, key=True)
 
 
 def _of_words_in(
-    at: Place, condition: BasketCondition, measure: Measure, other: Measure, instead: Callable[[Place, str, str], At]
+    at: Place,
+    condition: BasketCondition,
+    measure: Measure,
+    others: Sequence[Measure],
+    instead: Callable[[Place, str, str], At],
 ) -> Iterator[At]:
     words = {"probability_that": measure.word, "estimate_of": measure.word, "number_of": measure.counted}
     for key, right in words.items():
@@ -104,34 +147,59 @@ def _of_words_in(
         if word is not None and word != right:
             yield instead((*at, key), word, right)
     for side in ("above", "below"):
-        for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
-            if getattr(condition, side) == wrong:
-                yield instead((*at, side), wrong, right)
-    if condition.predictive_probability_of is not None and measure is MEDIAN:
-        text = "is of counts of responses; times to an event have none. Use probability_that: median."
+        for other in others:
+            for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
+                if getattr(condition, side) == wrong:
+                    yield instead((*at, side), wrong, right)
+    if condition.predictive_probability_of is not None and measure is not RATE:
+        text = f"is of response rates of one arm. Use probability_that: {measure.word}."
         yield At((*at, "predictive_probability_of"), text, key=True)
 
 
 OF_TIMES = ("gamma_exponential", "hierarchical", "exnex")
+OF_TWO_ARMS = ("hierarchical", "exnex")
 
 
 def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
     """Yield that an analysis is of another kind of data."""
     analysis: Any = design.analysis
-    measure = measure_of(scenario.endpoints[design.endpoint].kind)
+    measure = measure_of(scenario.endpoints[design.endpoint].kind, design.arms is not None)
     place = (*at, "analysis", "kind")
-    if measure is MEDIAN and analysis.kind not in OF_TIMES:
+    if measure in RATIOS and analysis.kind not in OF_TWO_ARMS:
+        yield At(place, "is of one arm; the design has two", got=analysis.kind, allowed=", ".join(OF_TWO_ARMS))
+    elif measure is MEDIAN and analysis.kind not in OF_TIMES:
         yield At(place, "is of response rates; the endpoint is a time to an event", got=analysis.kind,
                  allowed=", ".join(OF_TIMES))  # fmt: skip
     elif measure is RATE and analysis.kind == "gamma_exponential":
         way_out = "Use independent or pooled, with prior: {alpha: 1, beta: 1}."
         yield At(place, "is of times to an event; the endpoint is binary", got=analysis.kind, way_out=way_out)
-    elif measure is MEDIAN and analysis.kind == "exnex" and sum(c.weight > 0.0 for c in analysis.exchangeable) > 1:
-        text = "of times to an event there is one exchangeable component"
+    elif measure is not RATE and analysis.kind == "exnex" and sum(c.weight > 0.0 for c in analysis.exchangeable) > 1:
+        text = f"of the {measure.word.replace('_', ' ')} there is one exchangeable component"
         yield At((*at, "analysis", "exchangeable"), text, got=str(len(analysis.exchangeable)), key=True)
+    yield from _of_control(at, analysis, measure)
     offset = getattr(analysis, "offset", None)
+    if measure is ODDS_RATIO and offset is not None:
+        yield At((*at, "analysis", "offset"), "odds ratios are counted from 1. Remove it, or move the mean.", key=True)
     if measure is RATE and isinstance(offset, float) and offset >= 1.0:
         yield At((*at, "analysis", "offset"), "a rate lies between 0 and 1", got=f"{offset:g}")
+
+
+CONTROL_PRIORS = {"control_rate": "{alpha: 1, beta: 1}", "control_hazard": "{events: 0.5, months: 2}"}
+
+
+def _of_control(at: Place, analysis: Any, measure: Measure) -> Iterator[At]:
+    """Yield that the prior of the control is missing, or of no use."""
+    if analysis.kind not in OF_TWO_ARMS:
+        return
+    needed = {ODDS_RATIO.word: "control_rate", HAZARD_RATIO.word: "control_hazard"}.get(measure.word)
+    for key, example in CONTROL_PRIORS.items():
+        given = getattr(analysis, key) is not None
+        if key == needed and not given:
+            text = "needs a prior of the control, in each basket"
+            yield At((*at, "analysis", "kind"), text, way_out=f"Add {key}: {example}.")
+        elif key != needed and given:
+            text = f"is of no use where baskets are judged by the {measure.word.replace('_', ' ')}. Remove it."
+            yield At((*at, "analysis", key), text, key=True)
 
 
 def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace) -> Iterator[At]:
@@ -140,9 +208,9 @@ def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace)
         text = f"no patient of the basket {place.name} ever comes: its share is 0"
         yield At((*at, "kind"), text, way_out="Leave it out of baskets, or give it a share in population: strata.")
     null, target = place.null, place.target
-    measure = measure_of(scenario.endpoints[design.endpoint].kind)
+    measure = measure_of(scenario.endpoints[design.endpoint].kind, design.arms is not None)
     if null is not None and target is not None:
-        higher = getattr(scenario.endpoints[design.endpoint], "better", "higher") == "higher"
+        higher = higher_is_better(scenario.endpoints[design.endpoint], measure)
         if (target <= null) if higher else (target >= null):
             side = "above" if higher else "below"
             key = (*here, measure.target) if _says(design, place, measure.target) else (*at, measure.target)
@@ -220,7 +288,8 @@ def _of_condition(at: Place, design: Basket, condition: BasketCondition, places:
             continue
         for place in places:
             if math.isnan(design.bound(bound, place)):
-                words = f"null_{said} and target_{said}" if bound == MIDPOINT else str(bound)
+                last = str(said).split("_")[-1]
+                words = f"null_{last} and target_{last}" if bound == MIDPOINT else str(bound)
                 text = f"the basket {place.name} says no {words}. Add it to the design, or to the basket."
                 yield At((*at, name), text)
                 break
@@ -256,7 +325,7 @@ def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float
         elif not 0.0 < value < most and most == 1.0:
             yield At((*at, name), "a rate lies between 0 and 1", got=f"{value:g}")
         elif not 0.0 < value <= most and most == 600.0:
-            yield At((*at, name), "a median is months above 0", got=f"{value:g}", allowed="up to 600")
+            yield At((*at, name), "must be above 0", got=f"{value:g}", allowed="up to 600")
     for name in names:
         if name not in given.by_basket:
             yield At(at, f"leaves out the basket {name}. Give its number.", key=True)
@@ -265,7 +334,7 @@ def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float
 def _of_offset(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
     analysis: Any = design.analysis
     offset = getattr(analysis, "offset", None)
-    for name in ("null_rate", "target_rate", "null_median", "target_median"):
+    for name in (f"{which}_{of}" for of in MEASURED for which in ("null", "target")):
         lacking = [place.name for place in places if getattr(place, name.split("_")[0]) is None]
         if offset == name and lacking:
             text = f"the basket {lacking[0]} says no {name}. Add it to the design, or to the basket."

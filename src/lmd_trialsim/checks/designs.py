@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.analyses import complaints_of_analysis
 from lmd_trialsim.checks.arms import arms_of, complaints_of_arms
-from lmd_trialsim.checks.baskets import arm_of, complaints_of_baskets
+from lmd_trialsim.checks.baskets import arms_of_baskets, complaints_of_baskets
 from lmd_trialsim.checks.looks import complaints_of_looks
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import complaints_of_rules
@@ -63,20 +63,21 @@ def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
     """Yield the endpoints and arms that designs need and truths lack."""
     needed: dict[str, dict[str, list[str]]] = {}
     for name, design in scenario.designs.items():
-        for arm in [arm_of(scenario, design)] if isinstance(design, Basket) else arms_of(scenario, design.general()):
+        named = arms_of_baskets(scenario, design) if isinstance(design, Basket) else arms_of(scenario, design.general())
+        for arm in named:
             if arm in scenario.arms and design.endpoint in scenario.endpoints:
                 needed.setdefault(design.endpoint, {}).setdefault(arm, []).append(name)
     for name, truth in scenario.truths.items():
         for endpoint, arms in needed.items():
             courses = truth.courses.get(endpoint)
             if courses is None:
-                designs = dict.fromkeys(design for named in arms.values() for design in named)
+                designs = dict.fromkeys(design for users in arms.values() for design in users)
                 text = f"says nothing of the endpoint {endpoint} of {_named(designs)}. Add it."
                 yield At(("truths", name), text, key=True)
                 continue
             binary = scenario.endpoints[endpoint].kind == "binary"
-            for arm, named in arms.items():
-                text = f"lacks the arm {arm} of {_named(named)}. Add it."
+            for arm, users in arms.items():
+                text = f"lacks the arm {arm} of {_named(users)}. Add it."
                 if arm not in courses:
                     yield At(("truths", name, endpoint), text, key=True)
                 elif truth.death and arm not in truth.death and binary:

@@ -56,8 +56,8 @@ class AllocationSpec(Spec):
         """Return the patients of a block."""
         return self.block or 2 * sum(self.shares(arms))
 
-    def plan(self, arms: list[str]) -> Any:
-        """Return the Plan that kernels read."""
+    def plan(self, arms: list[str], *, by_stratum: bool = False) -> Any:
+        """Return the Plan that kernels read; by_stratum: as if it said stratify_by."""
         shares = self.shares(arms)
         if self.order is not None:
             return FixedOrder(np.array([arms.index(arm) for arm in self.order]))
@@ -66,9 +66,9 @@ class AllocationSpec(Spec):
             upto[-1] = 1.0
             return Simple(upto)
         places = np.array(shares) * (self.block_size(arms) // sum(shares))
-        if len(arms) == 2 and not self.stratify_by:
+        if len(arms) == 2 and not (self.stratify_by or by_stratum):
             return BlocksOfTwo(int(places[0]), int(places[1]))
-        return Blocks(places, int(bool(self.stratify_by)))
+        return Blocks(places, int(bool(self.stratify_by or by_stratum)))
 
     def range_of_treatment(self, arms: list[str], patients: int, strata: int) -> range:
         """Return the numbers that the second arm can have among the first `patients` (all of them, and few others)."""

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from lmd_trialsim.designs.allocation import AllocationSpec, Share
 from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
 from lmd_trialsim.designs.cell_looks import BasketLooks, interim_looks
 from lmd_trialsim.designs.gamma_cells import GammaCellsSpec
-from lmd_trialsim.designs.generic import DesignSpec, Patients
+from lmd_trialsim.designs.generic import DesignSpec, Patients, TwoArms
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
@@ -29,7 +30,10 @@ BasketAnalysis = Annotated[
 ]
 
 MIDPOINT = "midpoint"
-NamedBound = Literal["null_rate", "target_rate", "null_median", "target_median", "midpoint"]
+MEASURED = ("rate", "median", "ratio")
+NamedBound = Literal[
+    "null_rate", "target_rate", "null_median", "target_median", "null_ratio", "target_ratio", "midpoint"
+]
 Median = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
@@ -48,20 +52,22 @@ Bound = NamedBound | Median | ByBasket
 class BasketCondition(Spec):
     """A number of a basket, and what it is compared with."""
 
-    probability_that: Literal["rate", "median"] | None = Field(
-        None, description="posterior probability that the basket's rate (or median, in months) lies `above` or `below`"
+    probability_that: Literal["rate", "median", "odds_ratio", "hazard_ratio"] | None = Field(
+        None,
+        description="posterior probability that the basket's rate (of times, the median in months; randomised, the "
+        "odds or hazard ratio) lies `above` or `below`",
     )
     above: Bound | None = Field(
         None,
         description="null_rate, target_rate, midpoint (halfway between them), a rate, or {by_basket: ...}; "
-        "of medians: null_median, target_median, midpoint, months",
+        "of medians: null_median, target_median, midpoint, months; of ratios: null_ratio, target_ratio, a ratio",
     )
     below: Bound | None = Field(None, description="as above")
     predictive_probability_of: Literal["success"] | None = Field(
         None, description="probability that the basket, once full, would succeed by itself at the final look"
     )
-    estimate_of: Literal["rate", "median"] | None = Field(
-        None, description="posterior mean of the basket's rate; of the median, the exponential of that of its logarithm"
+    estimate_of: Literal["rate", "median", "odds_ratio", "hazard_ratio"] | None = Field(
+        None, description="posterior mean of the basket's rate; of others, the exponential of that of their logarithm"
     )
     number_of: Literal["responses", "events"] | None = Field(None, description="responses, or events, in the basket")
     exceeds: Cut | None = Field(
@@ -102,7 +108,7 @@ class BasketCondition(Spec):
             wrong += [At((name,), "goes with probability_that. Remove it", key=True) for name in sides]
         elif len(sides) != 1:
             wrong.append(At(("probability_that",), "takes either above or below, and one of them.", key=True))
-        if not wrong and self.number_of is None and self.estimate_of != "median":
+        if not wrong and self.number_of is None and self.estimate_of in (None, "rate"):
             wrong += list(self._no_probability())
         if not wrong and self.probability_that == "rate":
             wrong += [
@@ -199,7 +205,7 @@ class Basket(DesignSpec):
     """A basket trial: one arm, a cell for each basket."""
 
     kind: Literal["basket"]
-    arm: str | None = Field(None, description="the arm under trial; needed where the scenario has several")
+    arm: str | None = Field(None, description="the arm under trial; needed where the scenario has several, or arms")
     baskets: dict[str, BasketSpec] = Field(
         default_factory=dict, description="the strata that are baskets; all of them where none is named"
     )
@@ -211,6 +217,17 @@ class Basket(DesignSpec):
         0.0, description="of times to an event: looks count patients who entered so long ago"
     )
     max_patients: Patients = Field(description="patients in each basket at most, where it does not say its own number")
+    arms: TwoArms | None = Field(None, description="control and treatment: each basket is randomised")
+    ratio: dict[str, Share] | None = Field(
+        None, description="randomised baskets: whole shares by arm, 1 each where not said; in permuted blocks by basket"
+    )
+    block: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None, description="patients in a block: a multiple of the sum of the ratio; twice the sum where not said"
+    )
+    null_ratio: Median | None = Field(
+        None, description="randomised baskets: odds or hazard ratio of no effect; 1 where not said"
+    )
+    target_ratio: Median | None = Field(None, description="randomised baskets: the ratio that one hopes for")
     max_in_all: Patients | None = Field(None, description="patients in all baskets together at most")
     looks: BasketLooks | None = Field(None, description="interim looks; the final one is when the baskets are full")
     analysis: BasketAnalysis = Field(description="how the baskets borrow from each other")
@@ -221,14 +238,21 @@ class Basket(DesignSpec):
         1, description="the trial is a success (go) with so many successful baskets"
     )
 
+    @property
+    def allocation(self) -> AllocationSpec:
+        """Permuted blocks in the ratio."""
+        return AllocationSpec.model_validate({"ratio": self.ratio, "block": self.block})
+
     def places(self, strata: list[str]) -> list[Place]:
         """Return the baskets in the order of the strata."""
+        nulls, targets = ([f"{which}_{of}" for of in MEASURED] for which in ("null", "target"))
+        no_effect = 1.0 if self.arms is not None else None
         named = self.baskets or {stratum: BasketSpec.model_validate({}) for stratum in strata}
         return [
             Place(
                 name,
-                _said(spec.null_rate, spec.null_median, self.null_rate, self.null_median),
-                _said(spec.target_rate, spec.target_median, self.target_rate, self.target_median),
+                _said(*(getattr(spec, key, None) for key in nulls), *(getattr(self, key) for key in nulls), no_effect),
+                _said(*(getattr(spec, key, None) for key in targets), *(getattr(self, key) for key in targets)),
                 spec.max_patients or self.max_patients,
                 spec,
             )
@@ -252,6 +276,6 @@ class Basket(DesignSpec):
             return bound.by_basket.get(place.name, float("nan"))
         if bound == MIDPOINT:
             return (null + target) / 2.0 if null is not None and target is not None else float("nan")
-        named = {"null_rate": null, "target_rate": target, "null_median": null, "target_median": target}
+        named = {f"{which}_{of}": value for of in MEASURED for which, value in (("null", null), ("target", target))}
         value = named.get(bound, bound)
         return float("nan") if value is None else float(value)

@@ -10,10 +10,12 @@ from pydantic import Field, model_validator
 from scipy.special import logit
 
 from lmd_trialsim.analyses.hierarchical_tables import EXCHANGEABLE, Kind, Mixture, Normal
+from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
+from lmd_trialsim.designs.effect_building import built_on_grid
+from lmd_trialsim.designs.effect_data import EffectData, OfTimes, OfTwoHazards, OfTwoRates
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_building import built, built_calibrated, built_of_several
-from lmd_trialsim.designs.log_time_building import built_on_grid
-from lmd_trialsim.designs.measures import MEDIAN
+from lmd_trialsim.designs.measures import HAZARD_RATIO, ODDS_RATIO, RATE, Measure
 from lmd_trialsim.designs.scale_priors import NormalLogit, SdPrior
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
@@ -53,10 +55,29 @@ def offsets_of(offset: Any, frame: Frame) -> Array:
         return np.zeros(len(frame.baskets))
     named = {frame.measure.null: frame.null, frame.measure.target: frame.target}.get(str(offset))
     values = np.full(len(frame.baskets), float(offset)) if named is None else named
-    return np.asarray(np.log(values) if frame.measure is MEDIAN else logit(values))
+    return np.asarray(logit(values) if frame.measure is RATE else np.log(values))
 
 
-class HierarchicalSpec(Spec):
+class _OfEffects(Spec):
+    control_rate: BetaPrior | None = Field(
+        None, description="randomised baskets, binary endpoints: prior of the control's rate in each basket"
+    )
+    control_hazard: GammaPrior | None = Field(
+        None, description="randomised baskets, times to an event: prior of the control's hazard in each basket"
+    )
+
+    def data(self, measure: Measure) -> EffectData:
+        """Return what baskets are known by."""
+        if measure is ODDS_RATIO:
+            assert self.control_rate is not None
+            return OfTwoRates(self.control_rate.alpha, self.control_rate.beta)
+        if measure is HAZARD_RATIO:
+            assert self.control_hazard is not None
+            return OfTwoHazards(self.control_hazard.events, self.control_hazard.months)
+        return OfTimes()
+
+
+class HierarchicalSpec(_OfEffects):
     """The Bayesian hierarchical model: logit of the rate (log of the median) - offset ~ N(mu, tau^2)."""
 
     kind: Literal["hierarchical"]
@@ -67,12 +88,12 @@ class HierarchicalSpec(Spec):
     def model(self, frame: Frame) -> tuple[Any, int]:
         """Return the model that kernels read, and the room that it works in."""
         kinds = [Kind(offset, EXCHANGEABLE) for offset in offsets_of(self.offset, frame).tolist()]
-        if frame.measure is MEDIAN:
-            return built_on_grid(frame, self.mean, self.sd, kinds)
+        if frame.measure is not RATE:
+            return built_on_grid(frame, self.mean, self.sd, kinds, self.data(frame.measure))
         return built(frame, self.mean, self.sd, kinds)
 
 
-class Exnex(Spec):
+class Exnex(_OfEffects):
     """Exchangeable with others, or on its own (Neuenschwander et al. 2016)."""
 
     kind: Literal["exnex"]
@@ -102,8 +123,8 @@ class Exnex(Spec):
             Kind(offset, Mixture(weight, Normal(prior.mean, prior.sd)))
             for offset, prior in zip(offsets_of(self.offset, frame).tolist(), own, strict=True)
         ]
-        if frame.measure is MEDIAN:
-            return built_on_grid(frame, present[0].mean, present[0].sd, kinds)
+        if frame.measure is not RATE:
+            return built_on_grid(frame, present[0].mean, present[0].sd, kinds, self.data(frame.measure))
         if len(present) > 1:
             return built_of_several(frame, present, kinds)
         return built(frame, present[0].mean, present[0].sd, kinds)

@@ -1,4 +1,4 @@
-"""What a basket is judged by: its response rate, or the median of a time to an event."""
+"""What a basket is judged by: its response rate, the median of a time to an event, or a ratio of two arms."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Measure(NamedTuple):
     null: str  # keys of its null value and of its target
     target: str
     counted: str  # in number_of
+    borrowed: str | None  # the characteristic that tells what a basket borrows; none of two arms
     most: float  # it lies between 0 and this
     logarithmic: bool  # models and estimates are of its logarithm
 
@@ -28,10 +29,24 @@ class Measure(NamedTuple):
         return float(np.exp(value)) if self.logarithmic else value
 
 
-RATE = Measure("rate", "null_rate", "target_rate", "responses", 1.0, logarithmic=False)
-MEDIAN = Measure("median", "null_median", "target_median", "events", float("inf"), logarithmic=True)
+RATE = Measure("rate", "null_rate", "target_rate", "responses", "effective_borrowed_patients", 1.0, logarithmic=False)
+MEDIAN = Measure(
+    "median", "null_median", "target_median", "events", "effective_borrowed_events", float("inf"), logarithmic=True
+)
 
 
-def measure_of(endpoint_kind: str) -> Measure:
-    """Return what baskets of an endpoint of this kind are judged by."""
-    return MEDIAN if endpoint_kind == "time_to_event" else RATE
+ODDS_RATIO = Measure("odds_ratio", "null_ratio", "target_ratio", "responses", None, float("inf"), logarithmic=True)
+HAZARD_RATIO = Measure("hazard_ratio", "null_ratio", "target_ratio", "events", None, float("inf"), logarithmic=True)
+RATIOS = (ODDS_RATIO, HAZARD_RATIO)
+
+
+def measure_of(endpoint_kind: str, randomised: bool) -> Measure:
+    """Return what baskets of an endpoint of this kind are judged by, of one arm or of two."""
+    if endpoint_kind == "time_to_event":
+        return HAZARD_RATIO if randomised else MEDIAN
+    return ODDS_RATIO if randomised else RATE
+
+
+def higher_is_better(endpoint: object, measure: Measure) -> bool:
+    """Return whether a higher value of the measure is the better one."""
+    return measure is not HAZARD_RATIO and getattr(endpoint, "better", "higher") == "higher"

@@ -27,4 +27,5 @@ LOG_LOOK = 2  # the number of the look at which the cell is judged, from 0; -1 w
 LOG_VERDICT = 3  # kernel.rules
 LOG_MEAN, LOG_PREDICTIVE = 4, 5
 LOG_EXPOSURE = 6  # patient-months, of times to an event
-LOG_TAILS = 7
+LOG_OF_CONTROL = 7  # patients, responses or events, and patient-months of the first arm
+LOG_TAILS = 10

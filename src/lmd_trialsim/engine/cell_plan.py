@@ -36,7 +36,7 @@ class CellPlan(NamedTuple):
     screening: Screening
     schedule: Any
     model: Any
-    data: Any  # what kind of data the cells have: counts (cell_memory.Likeness) or times (cell_times.Times)
+    data: Any  # what kind of data the cells have: counts (cell_memory.Likeness) or others (cell_anew.Anew)
     rules: CellRules
     alone: (
         np.ndarray

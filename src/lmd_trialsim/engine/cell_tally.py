@@ -54,6 +54,7 @@ class CellTally:
         judged, covered = look >= 0, by_cell[:, :, column.COVERED]
         estimate = reals[:, :, column.ESTIMATE]
         success = verdict == EFFICACY
+        covered = np.where(np.isfinite(values), covered, -1)  # what has no one true value is neither
         false, true = (success & null).sum(axis=1), (success & ~null).sum(axis=1)
         correct = (success == ~null).sum(axis=1)
         (trial,) = Moments.of([numbers[:, column.MONTHS], true, false, false / np.maximum(false + true, 1), correct])

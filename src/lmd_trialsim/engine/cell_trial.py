@@ -14,7 +14,7 @@ from lmd_trialsim.engine.cell_plan import CellPlan, verdict_on_cell
 from lmd_trialsim.engine.cell_waiting import await_cells, come_until
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
-from lmd_trialsim.kernel.screening import CLOSED, any_open, open_cells
+from lmd_trialsim.kernel.screening import CLOSED, any_open, evaluable_in, open_cells
 from lmd_trialsim.kernel.seams import borrowed, consult, counted, observe_cells, play_trial
 
 
@@ -59,7 +59,7 @@ def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
     seen = desk.cells[0, cell]
     integers[at + column.VERDICT] = verdict
     integers[at + column.LOOK] = look
-    integers[at + column.EVALUABLE] = seen.patients
+    integers[at + column.EVALUABLE] = evaluable_in(desk, cell)
     integers[at + column.COUNTED] = counted(plan.data, desk, cell)
     mean, square = said[seen.said + MEAN], said[seen.said + SQUARE]
     beyond = said[seen.said + TAILS + plan.limits.bounds]
@@ -80,7 +80,8 @@ def judge_cells(plan, desk, integers, numbers):
         if state.open and state.due:
             number = last if desk.state[0].exhausted else state.look
             answer_of_cell(plan, desk, said, cell)
-            verdict = verdict_on_cell(plan.rules, desk.answers, number, cell, state.patients)
+            patients = evaluable_in(desk, cell)
+            verdict = verdict_on_cell(plan.rules, desk.answers, number, cell, patients)
             state.verdict = verdict
             if verdict != GO_ON or number == last:
                 record_cell(plan, desk, said, cell, number, verdict, integers, numbers)
@@ -126,6 +127,15 @@ def close_rows(plan, desk, month, integers, numbers):
 
 
 @kernel
+def exposure_in(desk, cell):
+    """Return the patient-months of a cell, in all arms."""
+    months = 0.0
+    for arm in range(desk.cells.shape[0]):
+        months += desk.cells[arm, cell].months
+    return months
+
+
+@kernel
 def _write_log(plan, desk, row, month, judged_before):
     """Write what was known at a look, and what was made of it. judged_before: (bits) cells that were closed before."""
     bounds = plan.limits.bounds
@@ -135,9 +145,12 @@ def _write_log(plan, desk, row, month, judged_before):
     for cell in range(desk.cells.shape[1]):
         seen = desk.cells[0, cell]
         at = column.LOG_HEAD + cell * (column.LOG_TAILS + bounds)
-        row[at + column.LOG_PATIENTS] = seen.patients
+        row[at + column.LOG_PATIENTS] = evaluable_in(desk, cell)
         row[at + column.LOG_COUNTED] = counted(plan.data, desk, cell)
-        row[at + column.LOG_EXPOSURE] = seen.months
+        row[at + column.LOG_EXPOSURE] = exposure_in(desk, cell)
+        row[at + column.LOG_OF_CONTROL] = seen.patients
+        row[at + column.LOG_OF_CONTROL + 1] = seen.events + seen.responses
+        row[at + column.LOG_OF_CONTROL + 2] = seen.months
         judged = seen.due and not judged_before >> cell & 1
         last = desk.state[0].exhausted
         row[at + column.LOG_LOOK] = (plan.limits.looks - 1 if last else seen.look - 1) if judged else -1

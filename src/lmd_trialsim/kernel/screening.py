@@ -39,6 +39,7 @@ class Screening(NamedTuple):
     exist: int  # patients who come at all, taken or turned away
     closes: float  # month at which the trial closes as it stands; inf where it does not
     pauses: int  # 0 where accrual goes on at looks
+    places: np.ndarray  # (arms,) of each arm in a permuted block of a cell
 
 
 @kernel
@@ -60,10 +61,12 @@ def open_cells(plan, desk):
         cell.open = 1
         cell.enrolled = 0
         cell.placed = 0
-        cell.patients = 0
-        cell.responses = 0
         cell.wanted = plan.most[number]
         cell.look = 0
+        for arm in range(desk.cells.shape[0]):
+            desk.cells[arm, number].places = 0
+            desk.cells[arm, number].patients = 0
+            desk.cells[arm, number].responses = 0
         state.checked = min(state.checked, plan.slow_month[number])
 
 
@@ -94,6 +97,37 @@ def takes(plan, desk, number, month):
 
 
 @kernel
+def allocate_in_cell(plan, stream, desk, number, arrival):
+    """Return the arm of the patient who came as number `arrival`: a draw from what is left of the cell's open block."""
+    arms = plan.places.shape[0]
+    if arms == 1:
+        return 0
+    left = 0
+    for arm in range(arms):
+        left += desk.cells[arm, number].places
+    if left == 0:
+        for arm in range(arms):
+            desk.cells[arm, number].places = plan.places[arm]
+            left += plan.places[arm]
+    place = random.uniform(stream, arrival, random.ALLOCATION, 0) * left
+    drawn, seen = 0, 0
+    for other in range(arms - 1):
+        seen += desk.cells[other, number].places
+        drawn += int(place >= seen)
+    desk.cells[drawn, number].places -= 1
+    return drawn
+
+
+@kernel
+def evaluable_in(desk, number):
+    """Return the evaluable patients of a cell, in all arms."""
+    patients = 0
+    for arm in range(desk.cells.shape[0]):
+        patients += desk.cells[arm, number].patients
+    return patients
+
+
+@kernel
 def screen(plan, stream, desk, month):
     """Take the next patient, who comes at `month`, or turn him away; return the cell that took him, or -1."""
     state = desk.state[0]
@@ -111,6 +145,7 @@ def screen(plan, stream, desk, month):
     person = desk.patients[state.enrolled]
     person.arrival = month
     person.stratum = number
+    person.arm = allocate_in_cell(plan, stream, desk, number, arrival)
     admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
     state.enrolled += 1
     cell = desk.cells[0, number]
@@ -186,7 +221,7 @@ def count_assessed(delay, desk, month):
     while state.known < state.enrolled and desk.patients[state.known].arrival <= month - delay + A_MOMENT:
         person = desk.patients[state.known]
         if person.outcome <= RESPONSE:
-            cell = desk.cells[0, person.stratum]
+            cell = desk.cells[person.arm, person.stratum]
             cell.patients += 1
             cell.responses += person.outcome
         state.known += 1

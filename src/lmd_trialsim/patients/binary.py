@@ -55,7 +55,7 @@ def outcome_or_loss(endpoint: LossyBinary, stream, patient, arm, stratum, chance
 
 @kernel
 def _admit(endpoint, stream, desk, patient, arrival, stratum, chance):
-    desk.patients[patient].outcome = outcome_of(endpoint, stream, arrival, 0, stratum, chance)
+    desk.patients[patient].outcome = outcome_of(endpoint, stream, arrival, desk.patients[patient].arm, stratum, chance)
 
 
 @admit.case

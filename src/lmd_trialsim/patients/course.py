@@ -295,6 +295,27 @@ def rate_in(courses: Courses, arm: str, stratum: str, control: str | None) -> fl
     return odds / (1.0 - base + odds)
 
 
+def log_hazard_ratio(control: Curve, treatment: Curve) -> float:
+    """Return the log of the one hazard ratio of all times; NaN where there is none."""
+    if control.shape != treatment.shape or not control.cured == treatment.cured == 0.0:
+        return math.nan
+    ratios = set()
+    for knot in sorted({*control.knots, *treatment.knots}):
+        base, other = (
+            max((k, s) for k, s in zip(c.knots, c.slopes, strict=True) if k <= knot)[1] for c in (control, treatment)
+        )
+        if base <= 0.0 or other <= 0.0:
+            return math.nan
+        ratios.add(round(math.log(other / base), 12))
+    return ratios.pop() if len(ratios) == 1 else math.nan
+
+
+def lives_no_longer(control: Curve, treatment: Curve) -> bool:
+    """Return whether no more are free of the event under the treatment, at any month."""
+    months = [0.25 * 1.12**k for k in range(60)]
+    return all(treatment.survival(m) <= control.survival(m) + 1e-12 for m in months)
+
+
 def hazards_of(curves: Sequence[Sequence[Curve]]) -> Hazards:
     """Return the arrays that kernels read, from curves by arm and stratum."""
     shape = (len(curves), len(curves[0]))

@@ -43,10 +43,12 @@ def draw_time_to_event(endpoint: TimeToEvent, accrual, stream, desk, start, stop
 def admit_to_follow_up(endpoint: TimeToEvent, stream, desk, patient, arrival, stratum, chance):
     """Event and drop-out by inversion of one uniform each; everybody is followed, and so evaluable."""
     person = desk.patients[patient]
-    person.event = months_to_event(endpoint.event, 0, stratum, chance)
+    person.event = months_to_event(endpoint.event, person.arm, stratum, chance)
     person.censor = endpoint.followed
     if endpoint.drops_out:
-        left = months_to_event(endpoint.drop_out, 0, stratum, random.uniform(stream, arrival, random.DROPOUT, 0))
+        left = months_to_event(
+            endpoint.drop_out, person.arm, stratum, random.uniform(stream, arrival, random.DROPOUT, 0)
+        )
         person.censor = min(endpoint.followed, left)
     person.outcome = FAILURE
 
@@ -62,15 +64,17 @@ def follow_up(person, month):
 @observe_cells.case
 def observe_time_to_event_cells(endpoint: TimeToEvent, delay, desk, month):
     """Events and patient-months of every patient taken, whether looks count him yet or not."""
-    for number in range(desk.cells.shape[1]):
-        cell = desk.cells[0, number]
-        cell.patients = 0
-        cell.events = 0
-        cell.months = 0.0
+    arms, cells = desk.cells.shape
+    for arm in range(arms):
+        for number in range(cells):
+            cell = desk.cells[arm, number]
+            cell.patients = 0
+            cell.events = 0
+            cell.months = 0.0
     for patient in range(desk.state[0].enrolled):
         person = desk.patients[patient]
         follow_up(person, month)
-        cell = desk.cells[0, person.stratum]
+        cell = desk.cells[person.arm, person.stratum]
         cell.patients += 1
         cell.events += person.status
         cell.months += person.follow

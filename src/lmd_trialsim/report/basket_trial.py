@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lmd_trialsim.basket_replay import BasketReplay, Look, Patient, Seen
+from lmd_trialsim.basket_replay import BasketReplay, Look, OfArm, Patient, Seen
 from lmd_trialsim.designs.basket import BasketCondition, BasketRule, ByBasket
-from lmd_trialsim.designs.measures import MEDIAN
+from lmd_trialsim.designs.measures import MEDIAN, RATIOS
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.rules import GO_ON
@@ -58,7 +58,7 @@ def subject(condition: BasketCondition) -> str:
     below = condition.below is not None
     bound = condition.below if condition.below is not None else condition.above
     what = "its bound" if isinstance(bound, ByBasket) else str(bound).replace("_", " ")
-    return f"P({condition.probability_that} {'<' if below else '>'} {what})"
+    return f"P({condition.probability_that.replace('_', ' ')} {'<' if below else '>'} {what})"
 
 
 def _cut(condition: BasketCondition) -> str:
@@ -71,21 +71,21 @@ def _cut(condition: BasketCondition) -> str:
 
 
 def _patients(trial: BasketReplay) -> RenderableType:
-    if trial.setting.measure is MEDIAN:
-        rows = [[str(p.number), f"{p.month:.2f}", p.basket, _course(p)] for p in trial.patients]
-        return page.grid(["patient", "month", "basket", "what happens"], rows, left=4)
+    arms, two = trial.setting.arms, len(trial.setting.arms) > 1
+    header = ["patient", "month", "basket", *(["arm"] if two else []), "what happens"]
+    where = [[str(p.number), f"{p.month:.2f}", p.basket, *([arms[p.arm]] if two else [])] for p in trial.patients]
+    if trial.setting.endpoint.kind == "time_to_event":
+        rows = [[*at, _course(p)] for at, p in zip(where, trial.patients, strict=True)]
+        return page.grid(header, rows, left=len(header))
     words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
-    if trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "survival_at_month":
+    if trial.setting.endpoint.kind == "survival_at_month":
         words[RESPONSE] = "event-free"
     bad = "event" if words[RESPONSE] == "event-free" else "no response"
     rows = [
-        [
-            str(p.number), f"{p.month:.2f}", p.basket,
-            f"{words.get(p.outcome, bad)}, known in month {p.month + trial.setting.delay:.2f}",
-        ]
-        for p in trial.patients
-    ]  # fmt: skip
-    return page.grid(["patient", "month", "basket", "what happens"], rows, left=4)
+        [*at, f"{words.get(p.outcome, bad)}, known in month {p.month + trial.setting.delay:.2f}"]
+        for at, p in zip(where, trial.patients, strict=True)
+    ]
+    return page.grid(header, rows, left=len(header))
 
 
 def _look(look: Look, trial: BasketReplay) -> Iterator[RenderableType]:
@@ -107,10 +107,21 @@ def _course(patient: Patient) -> str:
 
 def _known(seen: Seen, trial: BasketReplay) -> str:
     """Return what is known of a basket at a look, in English."""
-    if trial.setting.measure is MEDIAN:
+    times, measure = trial.setting.endpoint.kind == "time_to_event", trial.setting.measure
+    if measure in RATIOS:
+        counts = zip(trial.setting.arms, (seen.of_control, seen.of_treatment), strict=True)
+        told = "; ".join(f"{arm} {_of_arm(of, times=times)}" for arm, of in counts)
+        return f"{told}; {measure.word.replace('_', ' ')} {plain(measure.unscaled(seen.mean))}"
+    if measure is MEDIAN:
         what = f"{seen.counted} events of {seen.patients} in {seen.months:.1f} months"
         return f"{what}, median {plain(trial.setting.measure.unscaled(seen.mean))} months"
     return f"{seen.counted} of {seen.patients} responded, posterior mean {plain(seen.mean)}"
+
+
+def _of_arm(of: OfArm, *, times: bool) -> str:
+    if times:
+        return f"{of.counted} events of {of.patients} in {of.months:.1f} months"
+    return f"{of.counted} of {of.patients} responded"
 
 
 def _of_rules(seen: Seen, trial: BasketReplay) -> Iterator[str]:

@@ -1,11 +1,12 @@
-"""Quadrature of hierarchical models of times: what a normal random effect makes of any likelihood of a log time.
+"""Quadrature of hierarchical models of effects: what a normal random effect makes of any smooth likelihood of it.
 
-The likelihood of a basket's events and patient-months is no row of a table, as months are continuous. But it is smooth
-in eta, the log of the median less its offset. So it is known from its values at the nodes of Gauss-Legendre panels, and
-its integral under eta ~ N(mu, tau^2) is a sum of these values with weights that are worked out beforehand: integrals
-of the nodes' Lagrange polynomials under that normal (product integration; Atkinson 1989, An Introduction to Numerical
-Analysis, section 5.6), exact however narrow the normal is. Panels end at the bounds that posterior probabilities
-speak of, so that a tail is the same sum over the panels beyond.
+The likelihood of a basket's events and patient-months is no row of a table, as months are continuous; that of two arms'
+counts is one of too many. But it is smooth in eta, the effect (say the log of the median) less its offset. So it is
+known from its values at the nodes of Gauss-Legendre panels, and its integral under eta ~ N(mu, tau^2) is a sum of these
+values with weights that are worked out beforehand: integrals of the nodes' Lagrange polynomials under that normal
+(product integration; Atkinson 1989, An Introduction to Numerical Analysis, section 5.6), exact however narrow the
+normal is. Panels end at the bounds that posterior probabilities speak of, so that a tail is the same sum over the
+panels beyond.
 
 As tau -> 0 such a tail becomes a step in mu. The weights of a node of mu are therefore averaged over its share of its
 own panel wherever a bound is near, as in `hierarchical_tables`.

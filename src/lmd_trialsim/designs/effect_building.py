@@ -1,4 +1,4 @@
-"""Hierarchical models of times to an event, at the first level of accuracy that suffices."""
+"""Hierarchical models of effects whose data are no rows of a table, at the first level of accuracy that suffices."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.analyses.cell_likelihoods import ExponentialTimes
+from lmd_trialsim.analyses.effect_weights import Core, Grid, grid_of, normal_weights
 from lmd_trialsim.analyses.hierarchical_rules import IN_A_PANEL
 from lmd_trialsim.analyses.hierarchical_tables import Kind, Normal
-from lmd_trialsim.analyses.log_time_weights import Core, Grid, grid_of, normal_weights
 from lmd_trialsim.analyses.on_grid import OnGrid, scratch_of_grid
+from lmd_trialsim.designs.effect_data import EffectData
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_levels import Level, agreeing, remembered
 from lmd_trialsim.designs.scale_priors import FixedSd, NormalLogit, rule_of
@@ -25,17 +25,17 @@ LEVELS: tuple[Level, ...] = ((9, 0.8), (13, 1.0), (17, 1.1), (24, 1.2), (34, 1.4
 """Nodes of tau, and fineness of the panels: each is tried until the next one agrees."""
 
 SAMPLES = 150
-BEYOND_DATA = 2.5  # logarithms of months: how far from what a design asks about its data may lead
 
 
 class Question(NamedTuple):
     """All that the accuracy depends on."""
 
     numbers: tuple[int, ...]  # most patients of each basket
-    bounds: tuple[tuple[float, ...], ...]  # logs of months, (bounds that rules look at, baskets)
+    bounds: tuple[tuple[float, ...], ...]  # of the effect, (bounds that rules look at, baskets)
     mean: NormalLogit
     sd: Any
     kinds: tuple[Kind, ...]  # of each basket
+    data: Any  # an EffectData
 
     @property
     def offsets(self) -> Array:
@@ -45,8 +45,9 @@ class Question(NamedTuple):
     def core(self) -> Core:
         """Return where the data are informative."""
         asked = np.array(self.bounds) - self.offsets
-        low, high = float(asked.min()) - BEYOND_DATA, float(asked.max()) + BEYOND_DATA
-        return Core(low, high, max(self.numbers), sum(self.numbers), len(self.numbers))
+        low, high = float(asked.min()) - self.data.reach, float(asked.max()) + self.data.reach
+        each = self.data.information
+        return Core(low, high, each * max(self.numbers), each * sum(self.numbers), len(self.numbers))
 
     def grid(self, level: Level, bounds: Sequence[float]) -> Grid:
         """Return the nodes and weights of a level."""
@@ -59,11 +60,13 @@ class Question(NamedTuple):
         return sorted(set(np.round(bounds - self.offsets, 12).ravel().tolist()))
 
 
-def built_on_grid(frame: Frame, mean: NormalLogit, sd: Any, kinds: Sequence[Kind]) -> tuple[OnGrid, int]:
-    """Return the model of log medians, and the room that it works in; ValueError if no level suffices."""
-    bounds = np.log(frame.bounds)
+def built_on_grid(
+    frame: Frame, mean: NormalLogit, sd: Any, kinds: Sequence[Kind], data: EffectData
+) -> tuple[OnGrid, int]:
+    """Return the model of the effects, and the room that it works in; ValueError if no level suffices."""
+    bounds = np.log(np.nan_to_num(frame.bounds, nan=1.0))  # where there is no true value, none is asked about
     judged = bounds[: max(frame.judged, 1)]
-    question = Question(tuple(frame.numbers), tuple(map(tuple, judged.tolist())), mean, sd, tuple(kinds))
+    question = Question(tuple(frame.numbers), tuple(map(tuple, judged.tolist())), mean, sd, tuple(kinds), data)
     level, error = remembered(question, functools.partial(_search, question))
     grid = question.grid(level, question.steps(bounds))
     model = _model(question, grid, bounds, error)
@@ -79,7 +82,7 @@ def _model(question: Question, grid: Grid, bounds: Array, error: float) -> OnGri
     share = np.array([kind.mixture.exchangeable for kind in question.kinds])
     beyond = IN_A_PANEL * np.searchsorted(grid.edges, bounds - question.offsets - 1e-9)
     return OnGrid(
-        ExponentialTimes(0),
+        question.data.lowered(grid.eta, max(question.numbers)),
         grid.eta,
         grid.prior,
         grid.within,
@@ -95,40 +98,36 @@ def _model(question: Question, grid: Grid, bounds: Array, error: float) -> OnGri
 
 def _search(question: Question) -> tuple[Level, float]:
     levels = LEVELS if not isinstance(question.sd, FixedSd) else tuple((1, fineness) for _, fineness in LEVELS)
-    events, months = sampled_times(question)
-    return agreeing(levels, lambda level: _tails(question, level, events, months))
+    data = sampled_data(question)
+    return agreeing(levels, lambda level: _tails(question, level, data))
 
 
-def sampled_times(question: Question) -> tuple[Array, Array]:
-    """Return (events, months), each (samples, baskets): of like and of unlike baskets, early looks, and extremes."""
+def sampled_data(question: Question) -> tuple[Array, ...]:
+    """Return data, each array (samples, baskets): of like and of unlike baskets, early looks, and extremes."""
     draw = np.random.Generator(np.random.Philox(20_261_126))
     shape = (SAMPLES, len(question.numbers))
     asked = np.array(question.bounds)
     centre = draw.uniform(asked.min() - 0.7, asked.max() + 0.7, (SAMPLES, 1))
-    median = np.exp(centre + draw.choice([0.0, 0.3, 1.0], (SAMPLES, 1)) * draw.normal(size=shape))
-    n = np.ceil(np.array(question.numbers) * draw.choice([0.0, 0.3, 0.6, 1.0, 1.0], shape))
-    dead = -np.expm1(-math.log(2.0) * draw.choice([0.2, 0.7, 1.5, 4.0], (SAMPLES, 1)))
-    events = draw.binomial(n.astype(int), np.broadcast_to(dead, shape)).astype(float)
-    months = median / math.log(2.0) * n * dead * draw.gamma(np.maximum(n, 1.0)) / np.maximum(n, 1.0)
-    events[::10, 0] = 0.0  # nobody has died in one of them
-    return events, np.where(events > 0.0, np.maximum(months, 1e-3), months)
+    effect = centre + draw.choice([0.0, 0.3, 1.0], (SAMPLES, 1)) * draw.normal(size=shape)
+    patients = np.ceil(np.array(question.numbers) * draw.choice([0.0, 0.3, 0.6, 1.0, 1.0], shape))
+    data: EffectData = question.data
+    return data.sampled(draw, effect, patients)
 
 
-def _tails(question: Question, level: Level, events: Array, months: Array) -> Array:
+def _tails(question: Question, level: Level, data: tuple[Array, ...]) -> Array:
     """Return P(effect > bound) of the sampled data, (bounds, samples, baskets), in NumPy."""
     bounds = np.array(question.bounds)
     model = _model(question, question.grid(level, question.steps(bounds)), bounds, math.nan)
     prior, within, own, share = model.prior, model.within, model.own, model.exchangeable
-    found = np.empty((len(bounds), *events.shape))
-    for sample in range(len(events)):
-        effect = model.eta + model.offset[:, None]
-        with np.errstate(over="ignore", invalid="ignore"):
-            exposed = math.log(2.0) * months[sample, :, None] * np.exp(-effect)
-        log = -events[sample, :, None] * effect - np.where(months[sample, :, None] > 0.0, exposed, 0.0)
+    samples, baskets = data[0].shape
+    found = np.empty((len(bounds), samples, baskets))
+    effect = model.eta + model.offset[:, None]
+    for sample in range(samples):
+        log = question.data.log_likelihood(tuple(part[sample] for part in data), effect)
         likelihood = np.exp(log - log.max(axis=1, keepdims=True))
         alone = (1.0 - share) * (own * likelihood).sum(axis=1)
         at_nodes = share[:, None] * (likelihood @ within.T) + alone[:, None]
-        for k in range(events.shape[1]):
+        for k in range(baskets):
             others = prior * np.delete(at_nodes, k, axis=0).prod(axis=0)
             mass = likelihood[k] * (share[k] * (others @ within) + (1.0 - share[k]) * others.sum() * own[k])
             beyonds = [mass[first:].sum() for first in model.beyond[:, k]]
