@@ -177,3 +177,52 @@ designs:
     rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.9}}]
 run: {replicates: 1000, seed: 7}
 """
+
+EFFECTS = """schema: 1
+title: Followed and randomised in three diseases
+population:
+  accrual: {patients_per_month: 3}
+  strata: {breast: 0.5, lung: 0.3, melanoma: 0.2}
+endpoints:
+  os: {kind: time_to_event}
+  response: {kind: binary}
+arms:
+  usual: {control: true}
+  drug: {}
+truths:
+  nothing:
+    os: {usual: {median_months: 3}, drug: {same_as: usual}}
+    response: {usual: {rate: 0.2}, drug: {same_as: usual}}
+designs:
+  followed:
+    kind: basket
+    endpoint: os
+    null_median: 3
+    target_median: 6
+    max_patients: 12
+    follow_up_months: 2
+    looks: {in_each: [6]}
+    analysis: {kind: exnex, exchangeable: [{weight: 0.5, mean: {mean: 1, sd: 1}, sd: {kind: half_normal, scale: 1}}], non_exchangeable: {weight: 0.5, mean: 1, sd: 1}}
+    rules:
+      - {stop_for: futility, at: interim, when: {number_of: events, at_least: 6}}
+      - {stop_for: efficacy, when: {probability_that: median, above: null_median, exceeds: 0.95}}
+  gammas:
+    like: followed
+    analysis: {kind: gamma_exponential, prior: {events: 1, months: 4}}
+  ratios:
+    kind: basket
+    endpoint: os
+    arms: {control: usual, treatment: drug}
+    ratio: {usual: 1, drug: 2}
+    target_ratio: 0.6
+    max_patients: 18
+    analysis: {kind: hierarchical, control_hazard: {events: 1, months: 4}, mean: {mean: 0, sd: 1}, sd: {kind: half_normal, scale: 1}}
+    rules: [{stop_for: efficacy, when: {probability_that: hazard_ratio, below: null_ratio, exceeds: 0.9}}]
+  odds:
+    like: ratios
+    endpoint: response
+    target_ratio: 3
+    analysis: {kind: hierarchical, control_rate: {alpha: 1, beta: 4}, mean: {mean: 0, sd: 1}, sd: {kind: half_normal, scale: 1}}
+    rules: [{stop_for: efficacy, when: {probability_that: odds_ratio, above: 1.2, exceeds: 0.9}}]
+run: {replicates: 1000, seed: 7}
+"""

@@ -8,7 +8,7 @@ regular expression of the message, or one for each `§`, in the order of the fil
 
 from typing import NamedTuple
 
-from .bases import BASKETS, RATES, TIMES
+from .bases import BASKETS, EFFECTS, RATES, TIMES
 
 
 class Case(NamedTuple):
@@ -45,6 +45,11 @@ def rates(name: str, old: str, new: str, *says: str) -> Case:
 def baskets(name: str, old: str, new: str, *says: str) -> Case:
     """A mistake in the scenario of basket designs."""
     return Case(name, BASKETS, old, new, says)
+
+
+def effects(name: str, old: str, new: str, *says: str) -> Case:
+    """A mistake in a scenario of baskets that are followed or randomised."""
+    return Case(name, EFFECTS, old, new, says)
 
 
 YAML = [
@@ -577,7 +582,7 @@ BASKET_DESIGNS = [
     baskets("logarithm to another base", "tau: 0.5}", "tau: 0.5, logarithm: §decimal}", r"allowed: natural, binary"),
     baskets("bound beyond 1", "melanoma: 0.3}}", "melanoma: §1.3}}", r"a rate lies between 0 and 1"),
     baskets("bound that leaves one out", ", melanoma: 0.3}}", "}}", r"leaves out the basket melanoma. Give its number"),
-    baskets("bound that is not known", "above: midpoint", "above: §middle", r"allowed: null_rate, target_rate, midpoint"),
+    baskets("bound that is not known", "above: midpoint", "above: §middle", r"allowed: null_rate, target_rate, .*midpoint"),
     baskets("two bounds", "above: null_rate, exceeds: 0.9}", "above: null_rate, below: 0.3, exceeds: 0.9}", r"either above or below"),
     baskets("target that is not said", "above: null_rate, exceeds: 0.9}", "above: §target_rate, exceeds: 0.9}", r"says no target_rate. Add it"),
     baskets("threshold in percent", "exceeds: 0.95}", "exceeds: §95}", r"lies between 0 and 1"),
@@ -585,7 +590,35 @@ BASKET_DESIGNS = [
     baskets("more successes than baskets", "    max_in_all: 50", "    succeeds_with: §4", r"more than there are baskets.*1 to 3"),
     baskets("no baskets", "  strata: {breast: 0.5, lung: 0.3, melanoma: 0.2}\n", "", r"fewer than two"),
     baskets("two arms under trial", "drug: {}", "drug: {}\n  other: {}", r"which arm is it"),
-    baskets("event times in baskets", "response: {kind: binary}", "response: {kind: time_to_event}", r"binary"),
+    baskets("event times in baskets", "response: {kind: binary}", "response: {kind: time_to_event}", r"Say null_median", r"allowed: gamma_exponential, hierarchical, exnex"),
 ]
 
-CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES, *BASKET_DESIGNS]
+EFFECT_DESIGNS = [
+    effects("rate of times", "null_median: 3", "§null_rate: 0.3", r"one arm. Say null_median"),
+    effects("rate in a rule of times", "probability_that: median", "§probability_that: rate", r"Say median"),
+    effects("responses of times", "number_of: events", "§number_of: responses", r"Say events"),
+    effects("median that is not positive", "null_median: 3", "null_median: §0", r"must be greater than 0"),
+    effects("target below the null median", "target_median: 6", "target_median: §2", r"above the null median, 3, of breast"),
+    effects("prediction of times", "number_of: events, at_least: 6", "§predictive_probability_of: success, is_below: 0.1", r"of response rates of one arm"),
+    effects("models of rates", "{kind: gamma_exponential, prior: {events: 1, months: 4}}", "{kind: §independent, prior: {alpha: 1, beta: 1}}", r"is of response rates.*allowed: gamma_exponential"),
+    effects("gamma without a prior", "{kind: gamma_exponential, prior: {events: 1, months: 4}}", "{kind: gamma_exponential}", r"needs a prior"),
+    effects("pooled priors that differ", "prior: {events: 1, months: 4}}", "pooled: true, §priors: {lung: {events: 1, months: 2}}}", r"one hazard and so one prior"),
+    effects("gamma prior of an unknown basket", "prior: {events: 1, months: 4}}", "prior: {events: 1, months: 4}, priors: {§lungs: {events: 1, months: 2}}}", r"Did you mean lung"),
+    effects("two components of times", "[{weight: 0.5, mean: {mean: 1, sd: 1}, sd: {kind: half_normal, scale: 1}}]", "[{weight: 0.25, mean: {mean: 1, sd: 1}, sd: {kind: half_normal, scale: 1}}, {weight: 0.25, mean: {mean: 2, sd: 1}, sd: {kind: half_normal, scale: 1}}]", r"one exchangeable component"),
+    effects("median in a randomised basket", "target_ratio: 0.6", "§target_median: 6", r"two arms. Say target_ratio"),
+    effects("target ratio on the wrong side", "target_ratio: 0.6", "target_ratio: §1.5", r"must lie below the null ratio, 1, of breast"),
+    effects("no prior of the control", "control_hazard: {events: 1, months: 4}, ", "", r"needs a prior of the control.*Add control_hazard"),
+    effects("prior of the wrong control", "control_rate: {alpha: 1, beta: 4}", "§control_hazard: {events: 1, months: 4}", r"Add control_rate", r"is of no use where baskets are judged by the odds ratio"),
+    effects("unknown control", "control: usual, ", "control: §usal, ", r"Did you mean usual"),
+    effects("control against itself", "treatment: drug}", "treatment: §usual}", r"is the control too"),
+    effects("ratio that leaves an arm out", "ratio: {usual: 1, drug: 2}", "§ratio: {usual: 1}", r"leaves out the treatment drug"),
+    effects("block that does not hold the ratio", "target_ratio: 0.6", "block: §4\n    target_ratio: 0.6", r"multiple of 3"),
+    effects("ratio of one arm", "follow_up_months: 2", "§ratio: {usual: 1, drug: 1}", r"is of two arms. Add arms"),
+    effects("an arm and arms", "target_ratio: 0.6", "§arm: drug\n    target_ratio: 0.6", r"contradicts arms"),
+    effects("follow-up of responses", "    target_ratio: 3\n", "    target_ratio: 3\n    §follow_up_months: 2\n", r"goes with times to an event"),
+    effects("offset of odds ratios", "control_rate: {alpha: 1, beta: 4}, ", "control_rate: {alpha: 1, beta: 4}, §offset: 1.5, ", r"counted from 1"),
+    effects("one arm's model of two", "{kind: hierarchical, control_rate: {alpha: 1, beta: 4}, mean: {mean: 0, sd: 1}, sd: {kind: half_normal, scale: 1}}", "{kind: §pooled, prior: {alpha: 1, beta: 1}}", r"is of one arm; the design has two"),
+    effects("pauses of times", "follow_up_months: 2", "accrual_at_looks: §pauses", r"accrual pauses for binary endpoints only"),
+]
+
+CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES, *BASKET_DESIGNS, *EFFECT_DESIGNS]

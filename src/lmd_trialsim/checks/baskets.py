@@ -178,8 +178,8 @@ def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
         yield At((*at, "analysis", "exchangeable"), text, got=str(len(analysis.exchangeable)), key=True)
     yield from _of_control(at, analysis, measure)
     offset = getattr(analysis, "offset", None)
-    if measure is ODDS_RATIO and offset is not None:
-        yield At((*at, "analysis", "offset"), "odds ratios are counted from 1. Remove it, or move the mean.", key=True)
+    if measure in RATIOS and offset is not None:
+        yield At((*at, "analysis", "offset"), "ratios are counted from 1. Remove it, or move the mean.", key=True)
     if measure is RATE and isinstance(offset, float) and offset >= 1.0:
         yield At((*at, "analysis", "offset"), "a rate lies between 0 and 1", got=f"{offset:g}")
 
