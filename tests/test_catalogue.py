@@ -28,6 +28,7 @@ SLOW = (
     "her3_dxd_survival_baskets",
     "intrathecal_pemetrexed_baskets",
     "pembrolizumab_baskets",
+    "proton_csi_baskets",
     "tdxd_baskets",
 )
 played = pytest.mark.parametrize(
