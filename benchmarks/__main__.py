@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks import baskets, markov_chains, starting, two_arm_binary, two_arm_survival
+from benchmarks import baskets, effects, markov_chains, starting, two_arm_binary, two_arm_survival
 from benchmarks.measuring import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
     "two_arm_binary": two_arm_binary.measure,
     "two_arm_survival": two_arm_survival.measure,
     "baskets": baskets.measure,
+    "effects": effects.measure,
     "markov_chains": markov_chains.measure,
     "starting": starting.measure,
     "memory": starting.measure_memory,

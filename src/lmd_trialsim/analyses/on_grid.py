@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmd_trialsim.analyses.hierarchical import dot
+from lmd_trialsim.analyses.hierarchical_rules import IN_A_PANEL
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh, write_log_likelihood
 
 NEGLIGIBLE = 1e-14
 """Share of the posterior below which a node of the hyperparameters is left out of a basket's own."""
+
+LEAST = -36.0
+"""Logarithm of the share of its largest value below which a likelihood is taken for 0."""
 
 
 class OnGrid(NamedTuple):
@@ -36,84 +40,127 @@ class OnGrid(NamedTuple):
     error: float  # largest difference of a posterior probability from a finer rule's, at sampled data
 
 
-@kernel
-def _write_likelihood(model, desk, cell, likelihood):
-    """Write the likelihood of a cell's data at each node of eta, in units of its largest."""
-    nodes = model.eta.shape[0]
-    write_log_likelihood(model.data, desk, cell, model.eta, model.offset[cell], likelihood)
-    most = -math.inf
-    for m in range(nodes):
-        most = max(most, likelihood[m])
-    for m in range(nodes):
-        likelihood[m] = math.exp(likelihood[m] - most)
+class Parts(NamedTuple):
+    """Where in desk.scratch things are."""
+
+    likelihood: int  # (cells, m), in the end the posterior masses
+    at_nodes: int  # (cells, g) L_k(g)
+    density: int  # (cells, m)
+    reach: int  # (cells, 2) first and last node of eta that the likelihood reaches, in panels
 
 
 @kernel
-def _write_at_nodes(model, cell, likelihood, at_nodes):
-    """Write L_k(g) of a cell."""
-    share = model.exchangeable[cell]
-    alone = (1.0 - share) * dot(model.own[cell], likelihood, model.eta.shape[0])
-    for g in range(model.prior.shape[0]):
-        first, stop = model.first[g], model.stop[g]
-        inside = dot(model.within[g, first:stop], likelihood[first:stop], stop - first)
-        at_nodes[g] = max(share * inside + alone, 0.0)  # interpolation may fall below 0 by its rounding
-
-
-@kernel
-def _to_mass(model, desk, cell, likelihood, of_others):
-    """Turn the likelihood of a cell at the nodes of eta into its posterior mass there, which sums to 1."""
+def _parts(model, cells):
     nodes, grid = model.eta.shape[0], model.prior.shape[0]
-    cells = desk.cells.shape[1]
-    at_nodes = desk.scratch[cells * nodes :]
-    total = 0.0
-    for g in range(grid):
-        of_others[g] = model.prior[g]
-    for other in range(cells):
-        if other != cell:
-            for g in range(grid):
-                of_others[g] *= at_nodes[other * grid + g]
-    together = 0.0
-    for g in range(grid):
-        total += of_others[g] * at_nodes[cell * grid + g]
-        together += of_others[g]
-    density = desk.scratch[cells * nodes + (cells + 1) * grid :]
-    share = model.exchangeable[cell]
-    alone = (1.0 - share) * together
-    for m in range(nodes):
-        density[m] = alone * model.own[cell, m]
-    for g in range(grid):
-        if of_others[g] * at_nodes[cell * grid + g] > NEGLIGIBLE * total:
-            weight = share * of_others[g]
-            for m in range(model.first[g], model.stop[g]):
-                density[m] += weight * model.within[g, m]
-    mass = 0.0
-    for m in range(nodes):
-        likelihood[m] *= density[m]
-        mass += likelihood[m]
-    for m in range(nodes):
-        likelihood[m] /= mass
-
-
-@weigh.case
-def weigh_grid(model: OnGrid, desk):
-    """Write the posterior masses of all cells, (cells, m)."""
-    nodes, grid = model.eta.shape[0], model.prior.shape[0]
-    cells = desk.cells.shape[1]
-    for cell in range(cells):
-        likelihood = desk.scratch[cell * nodes : (cell + 1) * nodes]
-        _write_likelihood(model, desk, cell, likelihood)
-        at = cells * nodes + cell * grid
-        _write_at_nodes(model, cell, likelihood, desk.scratch[at : at + grid])
-    at = cells * nodes + cells * grid
-    for cell in range(cells):
-        likelihood = desk.scratch[cell * nodes : (cell + 1) * nodes]
-        _to_mass(model, desk, cell, likelihood, desk.scratch[at : at + grid])
+    return Parts(0, cells * nodes, cells * (nodes + grid), cells * (2 * nodes + grid))
 
 
 def scratch_of_grid(model: OnGrid) -> int:
     """Return the numbers that it works on."""
     cells, (grid, nodes) = len(model.offset), model.within.shape
-    return int((cells + 1) * (nodes + grid))
+    return int(cells * (2 * nodes + grid + 2))
+
+
+@kernel
+def _write_likelihood(model, desk, parts, cell):
+    """Write the likelihood of a cell's data at each node of eta, in units of its largest, and how far it reaches."""
+    nodes = model.eta.shape[0]
+    likelihood = desk.scratch[parts.likelihood + cell * nodes : parts.likelihood + (cell + 1) * nodes]
+    write_log_likelihood(model.data, desk, cell, model.eta, model.offset[cell], likelihood)
+    most = -math.inf
+    for m in range(nodes):
+        most = max(most, likelihood[m])
+    first, last = nodes, 0
+    for m in range(nodes):
+        below = likelihood[m] - most
+        likelihood[m] = math.exp(below)
+        if below > LEAST:
+            first, last = min(first, m), m
+    desk.scratch[parts.reach + 2 * cell] = first // IN_A_PANEL * IN_A_PANEL
+    desk.scratch[parts.reach + 2 * cell + 1] = (last // IN_A_PANEL + 1) * IN_A_PANEL
+
+
+@kernel
+def _shared(model, desk, parts, cell, g):
+    """Return where the weights of a node of the hyperparameters and the likelihood of a cell are both above 0."""
+    first = max(model.first[g], int(desk.scratch[parts.reach + 2 * cell]))
+    stop = min(model.stop[g], int(desk.scratch[parts.reach + 2 * cell + 1]))
+    return first, max(first, stop)
+
+
+@kernel
+def _write_at_nodes(model, desk, parts):
+    """Write L_k(g) of each cell; return the sum over g of prior_g prod_k L_k(g)."""
+    nodes, grid, cells = model.eta.shape[0], model.prior.shape[0], desk.cells.shape[1]
+    for cell in range(cells):  # what the basket's own prior adds at each node
+        likelihood = desk.scratch[parts.likelihood + cell * nodes : parts.likelihood + (cell + 1) * nodes]
+        alone = (1.0 - model.exchangeable[cell]) * dot(model.own[cell], likelihood, nodes)
+        for g in range(grid):
+            desk.scratch[parts.at_nodes + cell * grid + g] = alone
+    total = 0.0
+    for g in range(grid):
+        row, together = model.within[g], model.prior[g]
+        for cell in range(cells):
+            first, stop = _shared(model, desk, parts, cell, g)
+            at = parts.likelihood + cell * nodes
+            inside = dot(row[first:stop], desk.scratch[at + first : at + stop], stop - first)
+            place = parts.at_nodes + cell * grid + g
+            # Interpolation may fall below 0 by its rounding.
+            desk.scratch[place] = max(desk.scratch[place] + model.exchangeable[cell] * inside, 0.0)
+            together *= desk.scratch[place]
+        total += together
+    return total
+
+
+@kernel
+def _of_others(model, desk, parts, cell, g):
+    """Return prior_g prod_{j != k} L_j(g)."""
+    product = model.prior[g]
+    for other in range(desk.cells.shape[1]):
+        if other != cell:
+            product *= desk.scratch[parts.at_nodes + other * model.prior.shape[0] + g]
+    return product
+
+
+@kernel
+def _write_densities(model, desk, parts, total):
+    """Write sum_g prior_g prod_{j != k} L_j(g) W[g, m] of each cell, with its own prior in its share."""
+    nodes, grid, cells = model.eta.shape[0], model.prior.shape[0], desk.cells.shape[1]
+    for cell in range(cells):
+        together = 0.0
+        for g in range(grid):
+            together += _of_others(model, desk, parts, cell, g)
+        for m in range(nodes):
+            alone = (1.0 - model.exchangeable[cell]) * together * model.own[cell, m]
+            desk.scratch[parts.density + cell * nodes + m] = alone
+    for g in range(grid):
+        row = model.within[g]
+        for cell in range(cells):
+            weight = _of_others(model, desk, parts, cell, g)
+            if weight * desk.scratch[parts.at_nodes + cell * grid + g] > NEGLIGIBLE * total:
+                first, stop = _shared(model, desk, parts, cell, g)
+                density = desk.scratch[parts.density + cell * nodes : parts.density + (cell + 1) * nodes]
+                weight *= model.exchangeable[cell]
+                for m in range(first, stop):
+                    density[m] += weight * row[m]
+
+
+@weigh.case
+def weigh_grid(model: OnGrid, desk):
+    """Write the posterior masses of all cells, (cells, m), each cell's summing to 1."""
+    nodes, cells = model.eta.shape[0], desk.cells.shape[1]
+    parts = _parts(model, cells)
+    for cell in range(cells):
+        _write_likelihood(model, desk, parts, cell)
+    total = _write_at_nodes(model, desk, parts)
+    _write_densities(model, desk, parts, total)
+    for cell in range(cells):
+        at, mass = parts.likelihood + cell * nodes, 0.0
+        for m in range(nodes):
+            desk.scratch[at + m] *= desk.scratch[parts.density + cell * nodes + m]
+            mass += desk.scratch[at + m]
+        for m in range(nodes):
+            desk.scratch[at + m] /= mass
 
 
 @posterior_tail.case
