@@ -148,8 +148,7 @@ class Search:
             ):
                 error = self.error_at(value, truth, self.seed)
             if error is not None and error.high > at_most + ROUNDING:
-                self.nulls.remove(truth)
-                self.nulls.insert(0, truth)
+                self.nulls = [truth, *(other for other in self.nulls if other != truth)]
                 return False
         return True
 

@@ -54,6 +54,12 @@ class Setting(NamedTuple):
         return min(self.design.max_patients, cap or self.design.max_patients)
 
     @property
+    def planned(self) -> list[int]:
+        """The planned numbers of looks that are counted in patients; of a final look by follow-up, all patients."""
+        numbers = [*self.design.looks.numbers(), self.max_patients]
+        return [int(number) for number in numbers[: self.design.looks.count]]
+
+    @property
     def delay(self) -> float:
         """Months from entry to the assessment of a binary endpoint."""
         return float(getattr(self.scenario.endpoints[self.design.endpoint], "assessed_after_months", 0.0))

@@ -29,7 +29,7 @@ def silent_bounds(scenario: Scenario) -> Iterator[str]:
             often = [f"{truth} ({share:.2g})" for truth, share in shares.items() if share > OFTEN]
             if often:
                 yield (
-                    f"designs.{name}: its last bound is on the responses of {_planned(setting)} evaluable patients, "
+                    f"designs.{name}: its last bound is on the responses of {setting.planned[-1]} evaluable patients, "
                     f"and is silent when fewer remain of {setting.max_patients}: probability under {', '.join(often)}. "
                     "Raise max_enrolled (max_patients of a general design), or count who is lost as a failure."
                 )
@@ -46,7 +46,7 @@ def probability_of_too_few(setting: Setting, truth_name: str) -> float:
     if setting.lossless(setting.scenario.truths[truth_name]):
         return 0.0
     missing, not_evaluable = _lost(setting, setting.scenario.truths[truth_name])
-    placed, planned = 1.0 - not_evaluable, _planned(setting)
+    placed, planned = 1.0 - not_evaluable, setting.planned[-1]
     enough = float(binom(setting.max_patients, placed).sf(planned - 1))
     return 1.0 - enough * (1.0 - missing / placed) ** planned
 
@@ -67,7 +67,3 @@ def _lost(setting: Setting, truth: Truth) -> tuple[float, float]:
     lost[endpoint.drop_out_before_assessment] += leaves
     lost[getattr(endpoint, "death_before_assessment", "failure")] += dies_first
     return lost["missing"], lost["not_evaluable"]
-
-
-def _planned(setting: Setting) -> int:
-    return int([*setting.design.looks.numbers(), setting.design.max_patients][setting.design.looks.count - 1])

@@ -22,7 +22,7 @@ def prepared(folder: str, scenario: Path) -> Path:
     A folder that does not exist is made on writing, so that a run that is broken off leaves none behind.
     """
     path = Path(folder)
-    if not folder or (path.is_symlink() and not path.exists()):
+    if not folder.strip() or (path.is_symlink() and not path.exists()):
         raise Refusal(f"--out: {folder!r} names no folder that is there or can be made. Name another.")
     try:
         there = next(above for above in (path, *path.absolute().parents) if above.exists())

@@ -172,7 +172,7 @@ class Asker:
             return self._predictive(rule, condition)
         if self.counts is not None:
             if subject == "number_of":
-                planned = np.array([*self.design.looks.numbers(), self.setting.max_patients][: len(self.looks)])
+                planned = np.array(self.setting.planned)
                 return self._index("responses", "responses", lambda: binary.PlannedCount(planned))
             key, label, build = self.counts.posterior(rule.analysis or self.design.analysis, condition)
             return self._index(key, label, lambda: self.counts.at_looks(build()))  # type: ignore[union-attr]
