@@ -13,7 +13,7 @@ from lmd_trialsim.engine import cell_outcomes as column
 from lmd_trialsim.engine.backends import Job
 from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.cell_tally import CellTally
-from lmd_trialsim.lowering_baskets import MOST_VALUE, VERDICTS, BasketSetting, lower_baskets, null_cells
+from lmd_trialsim.lowering_baskets import VERDICTS, BasketSetting, lower_baskets, null_cells
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -32,7 +32,7 @@ def basket_job(scenario: Scenario, design: str, truth: str, replicates: int) -> 
         CellTally.of,
         looks=plan.limits.looks,
         most_patients=setting.in_all,
-        values=setting.measure.scaled(np.minimum(setting.values(truth), MOST_VALUE)),
+        values=setting.estimand(truth),
         null=np.array(null if null is not None else [False] * cells),
     )
     return Job(

@@ -129,6 +129,11 @@ class BasketSetting(NamedTuple):
             return [rate for (rate,) in by_basket]
         return [odds_ratio(*pair) for pair in by_basket]
 
+    def estimand(self, truth: str) -> Array:
+        """Return what is estimated in each basket, (baskets,), on the scale of estimates; NaN where nothing is."""
+        values = np.array(self.values(truth))
+        return self.measure.scaled(np.where(np.isfinite(values), values, math.nan))
+
     def fixed_numbers(self, truth: str) -> str | None:
         """Return why a look may find other numbers of patients than planned; None where it finds just those."""
         design, schedule = self.design, self.schedule

@@ -10,6 +10,7 @@ from lmd_trialsim import __version__
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.effects import scale_of, true_effect
+from lmd_trialsim.lowering_baskets import BasketSetting
 from lmd_trialsim.report import page
 from lmd_trialsim.report.digits import ROUNDING, alone, with_error
 from lmd_trialsim.scenario import Scenario
@@ -127,13 +128,16 @@ def parts(
         lines = list(_all_lines(columns) if full else _lines_of(scenario, design, columns))
         cells = [
             [
-                _cell(scenario, design, line.key[0], one, column, notes=notes)
+                _cell(scenario, design, line.key, one, column, notes=notes)
                 for one, column in zip(line.values, columns, strict=True)
             ]
             for line in lines
         ]
         doubts |= any("±" in cell for row in cells for cell in row)
         yield page.heading(f"\n{design}")
+        scale = _scale_of_baskets(scenario, design)
+        if scale:
+            yield page.prose(f"Bias and root mean square error are of the {scale}.")
         for number, chosen in enumerate(_blocks([line.label for line in lines], columns, cells, width)):
             if number:
                 yield page.prose("")
@@ -194,6 +198,14 @@ def _lines_of(scenario: Scenario, design: str, columns: Sequence[Column]) -> Ite
     return _main_lines(columns, scale_of(scenario, design))
 
 
+def _scale_of_baskets(scenario: Scenario, design: str) -> str:
+    """Return what the estimates of a basket design are of, where that is not plain; else nothing."""
+    if not isinstance(scenario.designs[design], Basket):
+        return ""
+    measure = BasketSetting.of(scenario, design).measure
+    return f"log of the {measure.word.replace('_', ' ')}" if measure.logarithmic else ""
+
+
 def _basket_lines(columns: Sequence[Column]) -> Iterator[Line]:
     """Yield the lines of the trial, then those of each basket."""
     cells = dict.fromkeys(one.cell for column in columns for one in column.row.characteristics if one.cell)
@@ -238,20 +250,24 @@ def _all_lines(columns: Sequence[Column]) -> Iterator[Line]:
 
 
 def _cell(
-    scenario: Scenario, design: str, name: str, one: Characteristic | None, column: Column, *, notes: Notes
+    scenario: Scenario, design: str, key: Key, one: Characteristic | None, column: Column, *, notes: Notes
 ) -> str:
-    if one is None and (name not in OF_ESTIMATES or column.exact):
+    if one is None and (key[0] not in OF_ESTIMATES or column.exact):
         return ""
     text = "" if one is None else alone(one) if column.exact else with_error(one)
-    return text or notes.mark(_why(scenario, design, column.truth, name, column.row))
+    return text or notes.mark(_why(scenario, design, column.truth, key, column.row))
 
 
-def _why(scenario: Scenario, design: str, truth: str, name: str, row: Row) -> str:
+def _why(scenario: Scenario, design: str, truth: str, key: Key, row: Row) -> str:
     """Return why there is no such number."""
+    name, cell = key
     missing = row.get("not_estimable")
     if missing is not None and missing.estimate >= 1.0:
         return "No trial gave an estimate."
     if isinstance(scenario.designs[design], Basket):
+        setting = BasketSetting.of(scenario, design)
+        if name in OF_ESTIMATES and cell and math.isnan(setting.estimand(truth)[setting.baskets.index(cell)]):
+            return f"There is no single true {setting.measure.word.replace('_', ' ')} under this truth."
         return "No trial is counted here."
     if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
         return f"There is no single true effect ({scale_of(scenario, design)}) under this truth."
