@@ -375,3 +375,24 @@ def test_truth_without_a_median_is_no_null_one():
     scenario = scenario_of(follow_up_months=3)
     scenario["truths"]["real"]["os"]["drug"]["by_stratum"]["b"] = {"median_months": 3, "cure_fraction": 0.1}
     assert ("power", "b") not in characteristics(scenario, 10)
+
+
+def test_power_with_complete_follow_up_is_that_of_the_gamma_distribution():
+    """Where all have died, patient-months are gamma distributed, and success is a bound on them."""
+    n, events, months, cut = 12, 0.5, 2.0, 0.9
+    scenario = scenario_of(
+        max_patients=n,
+        follow_up_months=150,
+        rules=[
+            {"stop_for": "efficacy", "when": {"probability_that": "median", "above": "null_median", "exceeds": cut}}
+        ],
+    )
+    found = characteristics(scenario, 20_000)
+    needed = gamma_distribution.ppf(cut, events + n) * 3.0 / math.log(2.0) - months
+    for basket, median in (("a", 5.0), ("b", 2.0), ("c", 3.5)):
+        expected = gamma_distribution.sf(needed, n, scale=median / math.log(2.0))
+        success = found["probability_of_success", basket]
+        assert abs(success.estimate - expected) < 5 * math.sqrt(expected * (1 - expected) / 20_000)
+        assert found["effective_borrowed_events", basket].estimate == pytest.approx(
+            1 / float(polygamma(1, events + n)) - n
+        )
