@@ -396,3 +396,17 @@ def test_power_with_complete_follow_up_is_that_of_the_gamma_distribution():
         assert found["effective_borrowed_events", basket].estimate == pytest.approx(
             1 / float(polygamma(1, events + n)) - n
         )
+
+
+@pytest.mark.parametrize("sd", [0.01, 0.1, 1.0])
+def test_a_known_spread_is_integrated_as_well(sd):
+    """As the spread falls, the posterior comes to that of pooled data."""
+    kinds = [Kind(0.0, EXCHANGEABLE)] * 3
+    model, scratch = built_on_grid(
+        frame(), NormalLogit(mean=1.0, sd=1.0), FixedSd(kind="fixed", value=sd), kinds, OfTimes()
+    )
+    assert model.error <= 1e-5
+    events, months = DATA["alike"]
+    tails, _ = ask(model, scratch, events, months)
+    distance = np.abs(tails[:, 0] - one_effect(sum(events), sum(months), 1.0, 1.0)).max()
+    assert distance < 2e-3 if sd == 0.01 else distance > 2e-3

@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 LEVELS: tuple[Level, ...] = ((9, 0.8), (13, 1.0), (17, 1.1), (24, 1.2), (34, 1.4), (48, 1.6))
 """Nodes of tau, and fineness of the panels: each is tried until the next one agrees."""
 
+LEVELS_OF_ONE_TAU: tuple[Level, ...] = tuple((1, fineness) for fineness in (0.8, 1.2, 1.8, 2.7, 4.0, 6.0))
+"""Where baskets are nearly pooled, and unlike, a basket counts for what is far out in the tail of its likelihood."""
+
 SAMPLES = 150
 
 
@@ -97,7 +100,7 @@ def _model(question: Question, grid: Grid, bounds: Array, error: float) -> OnGri
 
 
 def _search(question: Question) -> tuple[Level, float]:
-    levels = LEVELS if not isinstance(question.sd, FixedSd) else tuple((1, fineness) for _, fineness in LEVELS)
+    levels = LEVELS_OF_ONE_TAU if isinstance(question.sd, FixedSd) else LEVELS
     data = sampled_data(question)
     return agreeing(levels, lambda level: _tails(question, level, data))
 
