@@ -13,7 +13,16 @@ from lmd_trialsim.designs.asking import TIE
 from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
 from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
-from lmd_trialsim.designs.measures import HAZARD_RATIO, MEDIAN, RATE, RATIOS, Measure, higher_is_better, measure_of
+from lmd_trialsim.designs.measures import (
+    HAZARD_RATIO,
+    MEDIAN,
+    ODDS_RATIO,
+    RATE,
+    RATIOS,
+    Measure,
+    higher_is_better,
+    measure_of,
+)
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_anew import Anew
@@ -122,12 +131,15 @@ class BasketSetting(NamedTuple):
             return [curve.median() for (curve,) in self.curves(truth)]
         if self.measure is HAZARD_RATIO:
             return [math.exp(log_hazard_ratio(*pair)) for pair in self.curves(truth)]
+        if self.measure is RATE:
+            return [rate for (rate,) in self.rates(truth)]
+        return [odds_ratio(*pair) for pair in self.rates(truth)]
+
+    def rates(self, truth: str) -> list[list[float]]:
+        """Return the true rates of each basket, by arm."""
         strata, world = self.scenario.population.stratum_names(), self.scenario.truths[truth]
         rates = rates_of(self.scenario, world, self.design.endpoint, self.arms, strata)
-        by_basket = [[row[strata.index(name)] for row in rates] for name in self.baskets]
-        if self.measure is RATE:
-            return [rate for (rate,) in by_basket]
-        return [odds_ratio(*pair) for pair in by_basket]
+        return [[row[strata.index(name)] for row in rates] for name in self.baskets]
 
     def estimand(self, truth: str) -> Array:
         """Return what is estimated in each basket, (baskets,), on the scale of estimates; NaN where nothing is."""
@@ -176,7 +188,11 @@ def null_cells(setting: BasketSetting, truth: str) -> tuple[bool, ...] | None:
     if any(place.null is None for place in setting.places):
         return None
     higher = higher_is_better(setting.endpoint, setting.measure)
-    if setting.measure is HAZARD_RATIO and all(place.null == 1.0 for place in setting.places):
+    no_effect = all(place.null == 1.0 for place in setting.places)
+    if setting.measure is ODDS_RATIO and no_effect:
+        sign = 1.0 if higher else -1.0
+        return tuple(sign * (treated - control) <= 1e-12 for control, treated in setting.rates(truth))
+    if setting.measure is HAZARD_RATIO and no_effect:
         return tuple(lives_no_longer(*pair) for pair in setting.curves(truth))
     pairs = zip(setting.values(truth), setting.places, strict=True)
     return tuple(

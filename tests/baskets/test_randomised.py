@@ -289,3 +289,10 @@ def test_type_i_error_and_power_are_told_by_the_curves():
     harmful["truths"]["real"]["os"]["drug"] = {"hazard_ratio": 1.3}
     (row,) = run(of_scenario(harmful), replicates=50).rows
     assert ("type_i_error", "a") in {(one.name, one.cell) for one in row.characteristics}
+
+
+def test_equal_rates_are_no_effect_even_where_there_is_no_odds_ratio():
+    nobody = copy.deepcopy(RESPONSES)
+    nobody["truths"]["real"]["response"] = {"standard": {"rate": 0}, "drug": {"same_as": "standard"}}
+    (row,) = run(of_scenario(nobody), replicates=20).rows
+    assert ("type_i_error", "a") in {(one.name, one.cell) for one in row.characteristics}

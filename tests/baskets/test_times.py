@@ -410,3 +410,31 @@ def test_a_known_spread_is_integrated_as_well(sd):
     tails, _ = ask(model, scratch, events, months)
     distance = np.abs(tails[:, 0] - one_effect(sum(events), sum(months), 1.0, 1.0)).max()
     assert distance < 2e-3 if sd == 0.01 else distance > 2e-3
+
+
+def test_own_priors_that_are_wide_are_not_cut_off():
+    """Whatever the exchangeable prior is: a basket of weight 0 has its own prior alone."""
+    kinds = [Kind(math.log(3.0), Mixture(0.0, Normal(0.0, 10.0)))] * 3
+    narrow = HalfNormal(kind="half_normal", scale=0.1)
+    model, scratch = built_on_grid(frame(), NormalLogit(mean=0.0, sd=0.1), narrow, kinds, OfTimes())
+    tails, _ = ask(model, scratch, [0, 0, 0], [4.0, 2.8, 6.0])
+    for basket, months in enumerate([4.0, 2.8, 6.0]):
+        bound = math.log(BOUNDS[1, basket] / 3.0)
+        edges = np.unique(np.append(np.linspace(-90.0, 90.0, 1200), bound))
+        y, v = leggauss(12)
+        half, middle = np.diff(edges) / 2.0, (edges[1:] + edges[:-1]) / 2.0
+        effect, weight = (middle[:, None] + half[:, None] * y).ravel(), (half[:, None] * v).ravel()
+        mass = weight * np.exp(log_likelihood(0, months, effect + math.log(3.0)) + norm.logpdf(effect, 0.0, 10.0))
+        assert tails[1, basket] == pytest.approx(mass[effect > bound].sum() / mass.sum(), abs=1e-5)
+
+
+def test_baskets_are_pooled_however_unlike_they_are():
+    """Far out in the tails of two likelihoods the posterior is still that of all data together."""
+    events, months = [100, 100, 100], [144.0, 4300.0, 144.0]
+    kinds = [Kind(0.0, EXCHANGEABLE)] * 3
+    model, scratch = built_on_grid(
+        frame((100, 100, 100)), NormalLogit(mean=1.0, sd=1.0), FixedSd(kind="fixed", value=0.0), kinds, OfTimes()
+    )
+    tails, moments = ask(model, scratch, events, months)
+    np.testing.assert_allclose(tails[:, 0], one_effect(sum(events), sum(months), 1.0, 1.0), atol=1e-8)
+    assert moments[1, 0] == pytest.approx(math.log(math.log(2.0) * sum(months) / sum(events)), abs=0.05)

@@ -618,6 +618,7 @@ EFFECT_DESIGNS = [
     effects("follow-up of responses", "    target_ratio: 3\n", "    target_ratio: 3\n    §follow_up_months: 2\n", r"goes with times to an event"),
     effects("offset of odds ratios", "control_rate: {alpha: 1, beta: 4}, ", "control_rate: {alpha: 1, beta: 4}, §offset: 1.5, ", r"counted from 1"),
     effects("one arm's model of two", "{kind: hierarchical, control_rate: {alpha: 1, beta: 4}, mean: {mean: 0, sd: 1}, sd: {kind: half_normal, scale: 1}}", "{kind: §pooled, prior: {alpha: 1, beta: 1}}", r"is of one arm; the design has two"),
+    effects("control that is too vague", "control_rate: {alpha: 1, beta: 4}", "§control_rate: {alpha: 0.01, beta: 4}", r"too vague.*0\.1 or more"),
     effects("pauses of times", "follow_up_months: 2", "accrual_at_looks: §pauses", r"accrual pauses for binary endpoints only"),
 ]
 

@@ -64,10 +64,14 @@ def _walk(low: float, high: float, core: Core, width: float, most: float) -> Arr
     return np.array(edges)
 
 
-def eta_edges(mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float) -> Array:
+def eta_edges(
+    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal] = ()
+) -> Array:
     """Return the edges of the panels of eta; every bound is one of them."""
     reach = REACH * mean.sd + FAR * float(scales.nodes.max())
     low, high = min(mean.mean - reach, core.low - 4.0), max(mean.mean + reach, core.high + 4.0)
+    low = min([low, *(prior.mean - REACH * prior.sd for prior in own)])
+    high = max([high, *(prior.mean + REACH * prior.sd for prior in own)])
     width = PANEL / math.sqrt(max(core.events, 1.0)) / fineness
     edges = _walk(low, high, core, width, math.inf)
     inside = np.array([bound for bound in bounds if low < bound < high])
@@ -84,7 +88,9 @@ def normal_weights(edges: Array, mu: Array, tau: float) -> Array:
         own = slice(panel * IN_A_PANEL, (panel + 1) * IN_A_PANEL)
         if tau <= NARROW:
             here = np.flatnonzero((mu >= low) & (mu < high))
-            found[here, own] = lagrange((2.0 * mu[here] - low - high) / (high - low)).T
+            basis = lagrange((2.0 * mu[here] - low - high) / (high - low)).T
+            # A node of mu that is one of eta has it alone: a likelihood may fall by twenty powers of ten beside it.
+            found[here, own] = np.where(np.abs(basis) < 1e-12, 0.0, basis)
             continue
         start, stop = np.maximum(low, mu - FAR * tau), np.minimum(high, mu + FAR * tau)
         here = np.flatnonzero(stop > start)
@@ -108,19 +114,22 @@ def _mean_edges(mean: Normal, tau: float, core: Core, fineness: float) -> Array:
     return _walk(mean.mean - reach, mean.mean + reach, core, width, 3.0 * mean.sd / fineness)
 
 
-def grid_of(mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float) -> Grid:
-    """Return the nodes and weights. bounds: of eta, that posterior probabilities speak of."""
-    edges = eta_edges(mean, scales, core, bounds, fineness)
-    if float(scales.nodes.max()) <= NARROW:  # nodes of mu are nodes of eta then: nothing is interpolated
+def grid_of(
+    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal] = ()
+) -> Grid:
+    """Return the nodes and weights. bounds: of eta, that posterior probabilities speak of; own: baskets' own priors."""
+    edges = eta_edges(mean, scales, core, bounds, fineness, own)
+    if float(scales.nodes.max()) <= NARROW and not own:  # nodes of mu are nodes of eta then: nothing is interpolated
         edges = np.union1d(_mean_edges(mean, 0.0, core, fineness), bounds)
     prior, within = [], []
     for tau, mass in zip(scales.nodes.tolist(), scales.weights, strict=True):
-        own = edges if tau <= NARROW and len(scales.nodes) == 1 else _mean_edges(mean, tau, core, fineness)
-        mu, weight = panels(own)
+        pooled = tau <= NARROW and len(scales.nodes) == 1 and not own
+        stops = edges if pooled else _mean_edges(mean, tau, core, fineness)
+        mu, weight = panels(stops)
         density = np.exp(-0.5 * ((mu - mean.mean) / mean.sd) ** 2) / (mean.sd * math.sqrt(2.0 * math.pi))
         prior.append(mass * weight * density)
         rows = normal_weights(edges, mu, tau)
-        _average_near_bounds(rows, edges, own, tau, bounds)
+        _average_near_bounds(rows, edges, stops, tau, bounds)
         within.append(rows)
     return Grid(panels(edges).nodes, edges, np.concatenate(prior), np.concatenate(within))
 

@@ -20,12 +20,15 @@ from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh, 
 NEGLIGIBLE = 1e-14
 """Share of the posterior below which a node of the hyperparameters is left out of a basket's own."""
 
-LEAST = -36.0
+LEAST = -60.0
 """Logarithm of the share of its largest value below which a likelihood is taken for 0."""
+
+CONFLICT = 1e8 * math.exp(LEAST)
+"""Evidence below which baskets are so unlike that this may matter: the sums are then done again in full."""
 
 
 class OnGrid(NamedTuple):
-    """Nodes g of the hyperparameters and m of eta = effect - offset; m and the ranges are multiples of 8."""
+    """Nodes g of the hyperparameters and m of eta = effect - offset; m and the ranges are whole panels."""
 
     data: Any  # of `cell_likelihoods`: what is seen of a basket
     eta: np.ndarray  # (m,)
@@ -46,7 +49,7 @@ class Parts(NamedTuple):
     likelihood: int  # (cells, m), in the end the posterior masses
     at_nodes: int  # (cells, g) L_k(g)
     density: int  # (cells, m)
-    reach: int  # (cells, 2) first and last node of eta that the likelihood reaches, in panels
+    reach: int  # (cells, 2) the nodes of eta that the likelihood reaches, whole panels: from, up to
 
 
 @kernel
@@ -153,6 +156,11 @@ def weigh_grid(model: OnGrid, desk):
     for cell in range(cells):
         _write_likelihood(model, desk, parts, cell)
     total = _write_at_nodes(model, desk, parts)
+    if not total > CONFLICT:
+        for cell in range(cells):
+            desk.scratch[parts.reach + 2 * cell] = 0.0
+            desk.scratch[parts.reach + 2 * cell + 1] = nodes
+        total = _write_at_nodes(model, desk, parts)
     _write_densities(model, desk, parts, total)
     for cell in range(cells):
         at, mass = parts.likelihood + cell * nodes, 0.0

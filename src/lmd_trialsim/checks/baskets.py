@@ -187,6 +187,9 @@ def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
 CONTROL_PRIORS = {"control_rate": "{alpha: 1, beta: 1}", "control_hazard": "{events: 0.5, months: 2}"}
 
 
+LEAST_OF_CONTROL = 0.1  # of a beta prior: its logit has thousands of points below
+
+
 def _of_control(at: Place, analysis: Any, measure: Measure) -> Iterator[At]:
     """Yield that the prior of the control is missing, or of no use."""
     if analysis.kind not in OF_TWO_ARMS:
@@ -197,6 +200,18 @@ def _of_control(at: Place, analysis: Any, measure: Measure) -> Iterator[At]:
         if key == needed and not given:
             text = "needs a prior of the control, in each basket"
             yield At((*at, "analysis", "kind"), text, way_out=f"Add {key}: {example}.")
+        elif given and key == needed == "control_rate":
+            least = min(analysis.control_rate.alpha, analysis.control_rate.beta)
+            if least >= LEAST_OF_CONTROL:
+                continue
+            text = "is too vague to be summed over"
+            yield At(
+                (*at, "analysis", key),
+                text,
+                got=f"{least:g}",
+                allowed=f"alpha and beta of {LEAST_OF_CONTROL:g} or more",
+                key=True,
+            )
         elif key != needed and given:
             text = f"is of no use where baskets are judged by the {measure.word.replace('_', ' ')}. Remove it."
             yield At((*at, "analysis", key), text, key=True)

@@ -56,7 +56,8 @@ class Question(NamedTuple):
         """Return the nodes and weights of a level."""
         order, fineness = level
         scales = rule_of(self.sd, int(order))
-        return grid_of(Normal(self.mean.mean, self.mean.sd), scales, self.core(), bounds, fineness)
+        own = [kind.mixture.own for kind in self.kinds if kind.mixture.exchangeable < 1.0]
+        return grid_of(Normal(self.mean.mean, self.mean.sd), scales, self.core(), bounds, fineness, own)
 
     def steps(self, bounds: Array) -> list[float]:
         """Return the bounds of eta, each once."""
@@ -135,4 +136,6 @@ def _tails(question: Question, level: Level, data: tuple[Array, ...]) -> Array:
             mass = likelihood[k] * (share[k] * (others @ within) + (1.0 - share[k]) * others.sum() * own[k])
             beyonds = [mass[first:].sum() for first in model.beyond[:, k]]
             found[:, sample, k] = np.array(beyonds) / mass.sum()
+    if np.isnan(found).any():
+        raise ValueError("the posterior under this prior is lost in rounding where baskets are very unlike")
     return found

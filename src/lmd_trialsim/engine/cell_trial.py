@@ -63,7 +63,7 @@ def record_cell(plan, desk, said, cell, look, verdict, integers, numbers):
     integers[at + column.COUNTED] = counted(plan.data, desk, cell)
     mean, square = said[seen.said + MEAN], said[seen.said + SQUARE]
     beyond = said[seen.said + TAILS + plan.limits.bounds]
-    integers[at + column.COVERED] = 1 if 0.025 <= beyond <= 0.975 else 0
+    integers[at + column.COVERED] = -1 if math.isnan(beyond) else (1 if 0.025 <= beyond <= 0.975 else 0)
     at = 1 + cell * column.NUMBERS_OF_CELL
     numbers[at + column.ESTIMATE] = mean
     numbers[at + column.BORROWED] = borrowed(plan.data, mean, square, desk, cell)
