@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     patients: int
     counted: int  # responses, or events
     months: float  # patient-months of times to an event
-    mean: float  # of the rate, or of the log of the median
+    mean: float  # of the rate, or of the logarithm of the median or ratio
     look: int | None
     answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
     verdict: int  # kernel.rules
@@ -83,7 +83,7 @@ class BasketReplay(NamedTuple):
     months: float
     succeeded: bool
     closed: bool
-    values: tuple[float, ...]  # true rates, or medians in months
+    values: tuple[float, ...]  # true rates, medians in months, or ratios
     patients: tuple[Patient, ...]
     looks: tuple[Look, ...]
 

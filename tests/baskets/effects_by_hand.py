@@ -1,12 +1,16 @@
-"""The posterior of a hierarchical model by another order of integration than the package's.
+"""The posterior of a hierarchical model of three baskets as kernels compute it, and by another order of integration.
 
-tau by the density of its prior, mu around the effect, and the basket's own effect last, on a fine grid.
+The other order: tau by the density of its prior, mu around the effect, the basket's own effect last, on a fine grid.
 """
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from scipy.stats import halfnorm, norm
+
+from lmd_trialsim.kernel.desk import new_desk
+from lmd_trialsim.kernel.jit import canonical, door
+from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
 
 STEP = 0.04
 ALONG = np.arange(-14.0, 14.0, STEP)  # effects, over offsets
@@ -61,3 +65,25 @@ def posterior(logs, mean, scale, offsets, bounds, own=None):
         means[k] = (of_effect * (effect + offsets[k])).sum() / of_effect.sum()
         tails[:, k] = [of_effect[effect > cut].sum() / of_effect.sum() for cut in cuts]
     return tails, means
+
+
+@door
+def _ask(model, desk, tails, moments):
+    weigh(model, desk)
+    for basket in range(tails.shape[1]):
+        for bound in range(tails.shape[0]):
+            tails[bound, basket] = posterior_tail(model, desk, basket, bound)
+        moments[basket, 0], moments[basket, 1] = posterior_moments(model, desk, basket)
+
+
+def of_kernels(model, scratch, arms, columns):
+    """Return tails (2 bounds, baskets) and moments (baskets, 2). columns: of the desk's cells, each (arms, baskets)."""
+    desk = new_desk(8, arms, 3, 1, scratch + 1)
+    desk.scratch[:] = np.nan  # nothing is left over from before
+    desk.scratch[-1] = 7.0
+    for name, numbers in columns.items():
+        desk.cells[name] = numbers
+    tails, moments = np.full((2, 3), np.nan), np.full((3, 2), np.nan)
+    _ask(canonical(model), desk, tails, moments)
+    assert desk.scratch[-1] == 7.0, "the model works beyond the scratch that it asks for"
+    return tails, moments

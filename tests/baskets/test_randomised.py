@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from effects_by_hand import posterior
+from effects_by_hand import of_kernels, posterior
 from naive_baskets import Draws
 from numpy.polynomial.legendre import leggauss
 from scipy.interpolate import CubicSpline
@@ -22,9 +22,6 @@ from lmd_trialsim.designs.effect_data import OfTwoHazards, OfTwoRates
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.measures import HAZARD_RATIO, ODDS_RATIO
 from lmd_trialsim.designs.scale_priors import HalfNormal, NormalLogit
-from lmd_trialsim.kernel.desk import new_desk
-from lmd_trialsim.kernel.jit import canonical, door
-from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
 from lmd_trialsim.reading import Document
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import run
@@ -46,25 +43,10 @@ def frame(measure):
     return Frame(["a", "b", "c"], [30, 28, 26], [], np.ones(3), np.full(3, math.nan), BOUNDS, len(BOUNDS), measure)
 
 
-@door
-def _ask(model, desk, tails, moments):
-    weigh(model, desk)
-    for basket in range(tails.shape[1]):
-        for bound in range(tails.shape[0]):
-            tails[bound, basket] = posterior_tail(model, desk, basket, bound)
-        moments[basket, 0], moments[basket, 1] = posterior_moments(model, desk, basket)
-
-
 def ask(built, names, data):
     """Return tails and means as kernels compute them. names: of the columns of the desk that the data belong in."""
-    model, scratch = built
-    desk = new_desk(8, 2, 3, 1, scratch)
-    for basket, arms in enumerate(data):
-        for arm, numbers in enumerate(arms):
-            for name, number in zip(names, numbers, strict=True):
-                desk.cells[arm, basket][name] = number
-    tails, moments = np.full((2, 3), np.nan), np.full((3, 2), np.nan)
-    _ask(canonical(model), desk, tails, moments)
+    columns = {name: np.transpose([[numbers[i] for numbers in arms] for arms in data]) for i, name in enumerate(names)}
+    tails, moments = of_kernels(*built, 2, columns)
     return tails, moments[:, 0]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from effects_by_hand import posterior
+from effects_by_hand import of_kernels, posterior
 from naive_baskets import DROPOUT, Cell, NaiveTrial
 from numpy.polynomial.legendre import leggauss
 from scipy.special import digamma, polygamma
@@ -23,9 +23,7 @@ from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.measures import MEDIAN
 from lmd_trialsim.designs.scale_priors import FixedSd, HalfNormal, NormalLogit
 from lmd_trialsim.engine.backends import play
-from lmd_trialsim.kernel.desk import new_desk
-from lmd_trialsim.kernel.jit import canonical, door
-from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh
+from lmd_trialsim.kernel.jit import door
 from lmd_trialsim.kernel.special import trigamma
 from lmd_trialsim.reading import Document
 from lmd_trialsim.scenario import Scenario
@@ -48,25 +46,9 @@ def frame(numbers=(20, 16, 18)):
     return Frame(baskets, list(numbers), [], NULL, np.full(3, math.nan), BOUNDS, len(BOUNDS), MEDIAN)
 
 
-@door
-def _ask(model, desk, tails, moments):
-    weigh(model, desk)
-    for basket in range(tails.shape[1]):
-        for bound in range(tails.shape[0]):
-            tails[bound, basket] = posterior_tail(model, desk, basket, bound)
-        moments[basket, 0], moments[basket, 1] = posterior_moments(model, desk, basket)
-
-
 def ask(model, scratch, events, months):
     """Return tails, (bounds, baskets), and moments, (baskets, 2), as kernels compute them."""
-    desk = new_desk(8, 1, 3, 1, scratch + 1)
-    desk.scratch[:] = np.nan  # nothing is left over from before
-    desk.scratch[-1] = 7.0
-    desk.cells[0]["events"], desk.cells[0]["months"] = events, months
-    tails, moments = np.full((2, 3), np.nan), np.full((3, 2), np.nan)
-    _ask(canonical(model), desk, tails, moments)
-    assert desk.scratch[-1] == 7.0, "the model works beyond the scratch that it asks for"
-    return tails, moments
+    return of_kernels(model, scratch, 1, {"events": [events], "months": [months]})
 
 
 # ---- the same posterior by another order of integration --------------------------------------------------------------

@@ -65,7 +65,7 @@ def _walk(low: float, high: float, core: Core, width: float, most: float) -> Arr
 
 
 def eta_edges(
-    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal] = ()
+    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal]
 ) -> Array:
     """Return the edges of the panels of eta; every bound is one of them."""
     reach = REACH * mean.sd + FAR * float(scales.nodes.max())
@@ -115,15 +115,16 @@ def _mean_edges(mean: Normal, tau: float, core: Core, fineness: float) -> Array:
 
 
 def grid_of(
-    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal] = ()
+    mean: Normal, scales: Rule, core: Core, bounds: Sequence[float], fineness: float, own: Sequence[Normal]
 ) -> Grid:
     """Return the nodes and weights. bounds: of eta, that posterior probabilities speak of; own: baskets' own priors."""
+    # Of pooled baskets the nodes of mu are those of eta: nothing is interpolated.
+    pooled = float(scales.nodes.max()) <= NARROW and not own
     edges = eta_edges(mean, scales, core, bounds, fineness, own)
-    if float(scales.nodes.max()) <= NARROW and not own:  # nodes of mu are nodes of eta then: nothing is interpolated
+    if pooled:
         edges = np.union1d(_mean_edges(mean, 0.0, core, fineness), bounds)
     prior, within = [], []
     for tau, mass in zip(scales.nodes.tolist(), scales.weights, strict=True):
-        pooled = tau <= NARROW and len(scales.nodes) == 1 and not own
         stops = edges if pooled else _mean_edges(mean, tau, core, fineness)
         mu, weight = panels(stops)
         density = np.exp(-0.5 * ((mu - mean.mean) / mean.sd) ** 2) / (mean.sd * math.sqrt(2.0 * math.pi))

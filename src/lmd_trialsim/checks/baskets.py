@@ -13,6 +13,7 @@ from lmd_trialsim.designs.basket import MEASURED, MIDPOINT, Basket, BasketCondit
 from lmd_trialsim.designs.basket import Place as BasketPlace
 from lmd_trialsim.designs.measures import (
     HAZARD_RATIO,
+    MEASURES,
     MEDIAN,
     ODDS_RATIO,
     RATE,
@@ -174,7 +175,7 @@ def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
         way_out = "Use independent or pooled, with prior: {alpha: 1, beta: 1}."
         yield At(place, "is of times to an event; the endpoint is binary", got=analysis.kind, way_out=way_out)
     elif measure is not RATE and analysis.kind == "exnex" and sum(c.weight > 0.0 for c in analysis.exchangeable) > 1:
-        text = f"of the {measure.word.replace('_', ' ')} there is one exchangeable component"
+        text = f"of the {measure.spoken} there is one exchangeable component"
         yield At((*at, "analysis", "exchangeable"), text, got=str(len(analysis.exchangeable)), key=True)
     yield from _of_control(at, analysis, measure)
     offset = getattr(analysis, "offset", None)
@@ -213,7 +214,7 @@ def _of_control(at: Place, analysis: Any, measure: Measure) -> Iterator[At]:
                 key=True,
             )
         elif key != needed and given:
-            text = f"is of no use where baskets are judged by the {measure.word.replace('_', ' ')}. Remove it."
+            text = f"is of no use where baskets are judged by the {measure.spoken}. Remove it."
             yield At((*at, "analysis", key), text, key=True)
 
 
@@ -299,7 +300,7 @@ def _of_condition(at: Place, design: Basket, condition: BasketCondition, places:
         if bound is None:
             continue
         if isinstance(bound, ByBasket):
-            yield from _of_names((*at, name, "by_basket"), bound, places, 1.0 if said == "rate" else 600.0)
+            yield from _of_names((*at, name, "by_basket"), bound, places, MEASURES.get(str(said)))
             continue
         for place in places:
             if math.isnan(design.bound(bound, place)):
@@ -312,7 +313,7 @@ def _of_condition(at: Place, design: Basket, condition: BasketCondition, places:
         yield from _of_predictive(at, design)
     cut = condition.cut
     if isinstance(cut, ByBasket):
-        yield from _of_names((*at, condition.comparison, "by_basket"), cut, places, math.inf)
+        yield from _of_names((*at, condition.comparison, "by_basket"), cut, places, None)
     elif isinstance(cut, PowerCutOff) and design.looks is not None and design.looks.unit == "months":
         text = "looks by months have no planned share of patients. Give a number, or one for each look."
         yield At((*at, condition.comparison), text, key=True)
@@ -332,15 +333,16 @@ def _of_predictive(at: Place, design: Basket) -> Iterator[At]:
         yield At(place, text, key=True)
 
 
-def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], most: float) -> Iterator[At]:
+def _of_names(at: Place, given: ByBasket, places: list[BasketPlace], measure: Measure | None) -> Iterator[At]:
+    """Yield what is wrong with numbers by basket; measure: what they are values of, None of other numbers."""
     names = [place.name for place in places]
     for name, value in given.by_basket.items():
         if name not in names:
             yield unknown((*at, name), name, names, "basket of this design", key=True)
-        elif not 0.0 < value < most and most == 1.0:
+        elif measure is RATE and not 0.0 < value < measure.most:
             yield At((*at, name), "a rate lies between 0 and 1", got=f"{value:g}")
-        elif not 0.0 < value <= most and most == 600.0:
-            yield At((*at, name), "must be above 0", got=f"{value:g}", allowed="up to 600")
+        elif measure is not None and not 0.0 < value <= measure.most:
+            yield At((*at, name), "must be above 0", got=f"{value:g}", allowed=f"up to {measure.most:g}")
     for name in names:
         if name not in given.by_basket:
             yield At(at, f"leaves out the basket {name}. Give its number.", key=True)

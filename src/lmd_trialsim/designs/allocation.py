@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.blocks import draw_from_block
 from lmd_trialsim.kernel.seams import allocate
 from lmd_trialsim.reading import At
 
@@ -131,27 +132,12 @@ def allocate_to_one(allocation: AllToOne, stream, desk, start, stop):
 
 @allocate.case
 def allocate_blocks(allocation: Blocks, stream, desk, start, stop):
-    """Draw an arm in proportion to the places left in the open block: all orders of a block are equally likely."""
+    """Draw from the open block of the one list, or of the patient's stratum."""
     random.fill_chances(stream, random.ALLOCATION, start, stop, desk.patients)
-    arms = allocation.places.shape[0]
     for patient in range(start, stop):
         person = desk.patients[patient]
         block = person.stratum if allocation.by_stratum else 0
-        left = 0
-        for arm in range(arms):
-            left += desk.cells[arm, block].places
-        if left == 0:
-            for arm in range(arms):
-                desk.cells[arm, block].places = allocation.places[arm]
-                left += allocation.places[arm]
-        place = person.chance * left
-        arm = 0
-        seen = 0
-        for other in range(arms - 1):
-            seen += desk.cells[other, block].places
-            arm += int(place >= seen)
-        desk.cells[arm, block].places -= 1
-        person.arm = arm
+        person.arm = draw_from_block(desk, allocation.places, block, person.chance)
 
 
 @allocate.case

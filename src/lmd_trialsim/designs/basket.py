@@ -12,6 +12,7 @@ from lmd_trialsim.designs.cell_looks import BasketLooks, interim_looks
 from lmd_trialsim.designs.gamma_cells import GammaCellsSpec
 from lmd_trialsim.designs.generic import DesignSpec, Patients, TwoArms
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
+from lmd_trialsim.designs.measures import Value
 from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
 from lmd_trialsim.reading import At, Several
@@ -34,7 +35,6 @@ MEASURED = ("rate", "median", "ratio")
 NamedBound = Literal[
     "null_rate", "target_rate", "null_median", "target_median", "null_ratio", "target_ratio", "midpoint"
 ]
-Median = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
@@ -46,7 +46,7 @@ class ByBasket(Spec):
 
 
 Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | PowerCutOff | ByBasket
-Bound = NamedBound | Median | ByBasket
+Bound = NamedBound | Value | ByBasket
 
 
 class BasketCondition(Spec):
@@ -179,8 +179,8 @@ class BasketSpec(Spec):
 
     null_rate: PlainOpenProbability | None = Field(None, description="success at this rate or below is a type I error")
     target_rate: PlainOpenProbability | None = Field(None, description="the rate that one hopes for")
-    null_median: Median | None = Field(None, description="of times to an event: the same, in months")
-    target_median: Median | None = Field(None, description="of times to an event: the same, in months")
+    null_median: Value | None = Field(None, description="of times to an event: the same, in months")
+    target_median: Value | None = Field(None, description="of times to an event: the same, in months")
     max_patients: Patients | None = Field(None, description="patients in this basket at most")
     opens_at_month: PlainMonths = Field(0.0, description="calendar month from which the basket takes patients")
     closes_if: SlowAccrual | None = Field(None, description="slow accrual that closes the basket")
@@ -211,8 +211,8 @@ class Basket(DesignSpec):
     )
     null_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
     target_rate: PlainOpenProbability | None = Field(None, description="of each basket that does not say its own")
-    null_median: Median | None = Field(None, description="of each basket that does not say its own, in months")
-    target_median: Median | None = Field(None, description="of each basket that does not say its own, in months")
+    null_median: Value | None = Field(None, description="of each basket that does not say its own, in months")
+    target_median: Value | None = Field(None, description="of each basket that does not say its own, in months")
     follow_up_months: PlainMonths = Field(
         0.0, description="of times to an event: looks count patients who entered so long ago"
     )
@@ -224,10 +224,10 @@ class Basket(DesignSpec):
     block: Annotated[int, Field(ge=2, le=1000)] | None = Field(
         None, description="patients in a block: a multiple of the sum of the ratio; twice the sum where not said"
     )
-    null_ratio: Median | None = Field(
+    null_ratio: Value | None = Field(
         None, description="randomised baskets: odds or hazard ratio of no effect; 1 where not said"
     )
-    target_ratio: Median | None = Field(None, description="randomised baskets: the ratio that one hopes for")
+    target_ratio: Value | None = Field(None, description="randomised baskets: the ratio that one hopes for")
     max_in_all: Patients | None = Field(None, description="patients in all baskets together at most")
     looks: BasketLooks | None = Field(None, description="interim looks; the final one is when the baskets are full")
     analysis: BasketAnalysis = Field(description="how the baskets borrow from each other")

@@ -18,8 +18,8 @@ class Frame(NamedTuple):
     baskets: list[str]
     numbers: list[int]  # most patients of each basket
     occurring: list[int]  # numbers of patients that a basket may have at a look
-    null: Array  # (baskets,) null rates, or medians in months
+    null: Array  # (baskets,) null rates, medians in months, or ratios
     target: Array  # (baskets,) targets; NaN where none is said
-    bounds: Array  # (bounds, baskets) rates or medians that posterior probabilities speak of
+    bounds: Array  # (bounds, baskets) rates, medians or ratios that posterior probabilities speak of
     judged: int  # so many of the bounds, the first ones, are looked at by rules
     measure: Measure = RATE

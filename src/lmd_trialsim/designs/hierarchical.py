@@ -15,7 +15,7 @@ from lmd_trialsim.designs.effect_building import built_on_grid
 from lmd_trialsim.designs.effect_data import EffectData, OfTimes, OfTwoHazards, OfTwoRates
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_building import built, built_calibrated, built_of_several
-from lmd_trialsim.designs.measures import HAZARD_RATIO, ODDS_RATIO, RATE, Measure
+from lmd_trialsim.designs.measures import HAZARD_RATIO, ODDS_RATIO, RATE, Measure, Value
 from lmd_trialsim.designs.scale_priors import NormalLogit, SdPrior
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
@@ -38,11 +38,7 @@ class NonExchangeable(NormalLogit):
     weight: Weight = Field(description="probability that a basket is on its own")
 
 
-Offset = (
-    Literal["null_rate", "target_rate", "null_median", "target_median"]
-    | Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-    | None
-)
+Offset = Literal["null_rate", "target_rate", "null_median", "target_median"] | Value | None
 OFFSET = (
     "the logit is counted from that of this rate: null_rate, target_rate, or a number; from 0 where not said; "
     "of times, the log of the median from that of null_median, target_median, or so many months"

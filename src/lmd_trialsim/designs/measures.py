@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+
+LARGEST = 600.0
+"""Of medians in months, and of ratios."""
+
+Value = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+"""A median in months, a ratio, or a rate (which is below 1)."""
 
 
 class Measure(NamedTuple):
@@ -16,8 +23,13 @@ class Measure(NamedTuple):
     target: str
     counted: str  # in number_of
     borrowed: str | None  # the characteristic that tells what a basket borrows; none of two arms
-    most: float  # it lies between 0 and this
+    most: float  # a value that is stated lies between 0 and this
     logarithmic: bool  # models and estimates are of its logarithm
+
+    @property
+    def spoken(self) -> str:
+        """The word as people read it."""
+        return self.word.replace("_", " ")
 
     def scaled(self, values: ArrayLike) -> NDArray[np.float64]:
         """Return the values on the scale of estimates."""
@@ -31,13 +43,12 @@ class Measure(NamedTuple):
 
 RATE = Measure("rate", "null_rate", "target_rate", "responses", "effective_borrowed_patients", 1.0, logarithmic=False)
 MEDIAN = Measure(
-    "median", "null_median", "target_median", "events", "effective_borrowed_events", float("inf"), logarithmic=True
+    "median", "null_median", "target_median", "events", "effective_borrowed_events", LARGEST, logarithmic=True
 )
-
-
-ODDS_RATIO = Measure("odds_ratio", "null_ratio", "target_ratio", "responses", None, float("inf"), logarithmic=True)
-HAZARD_RATIO = Measure("hazard_ratio", "null_ratio", "target_ratio", "events", None, float("inf"), logarithmic=True)
+ODDS_RATIO = Measure("odds_ratio", "null_ratio", "target_ratio", "responses", None, LARGEST, logarithmic=True)
+HAZARD_RATIO = Measure("hazard_ratio", "null_ratio", "target_ratio", "events", None, LARGEST, logarithmic=True)
 RATIOS = (ODDS_RATIO, HAZARD_RATIO)
+MEASURES = {measure.word: measure for measure in (RATE, MEDIAN, *RATIOS)}
 
 
 def measure_of(endpoint_kind: str, randomised: bool) -> Measure:

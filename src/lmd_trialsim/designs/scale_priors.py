@@ -20,7 +20,7 @@ Tiny = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class NormalLogit(Spec):
-    """A normal prior on the scale of the model: logits of rates, or logs of medians in months."""
+    """A normal prior on the scale of the model: logits of rates, logs of medians in months, or logs of ratios."""
 
     mean: Finite = Field(description="on the scale of logits; of times, of the log of the median in months")
     sd: Positive = Field(description="on the scale of logits; of times, of the log of the median in months")

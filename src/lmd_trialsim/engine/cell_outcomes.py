@@ -15,7 +15,7 @@ OF_CELL = 6
 
 # Columns of the numbers; NUMBERS_OF_CELL columns for each cell follow.
 MONTHS = 0
-ESTIMATE = 0  # posterior mean of the rate, or of the log of the median
+ESTIMATE = 0  # posterior mean of the rate, or of the logarithm of the median or ratio
 BORROWED = 1  # effective sample size of the posterior beyond the cell's own patients, or events
 NUMBERS_OF_CELL = 2
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.blocks import draw_from_block
 from lmd_trialsim.kernel.desk import NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
@@ -99,23 +100,9 @@ def takes(plan, desk, number, month):
 @kernel
 def allocate_in_cell(plan, stream, desk, number, arrival):
     """Return the arm of the patient who came as number `arrival`: a draw from what is left of the cell's open block."""
-    arms = plan.places.shape[0]
-    if arms == 1:
+    if plan.places.shape[0] == 1:
         return 0
-    left = 0
-    for arm in range(arms):
-        left += desk.cells[arm, number].places
-    if left == 0:
-        for arm in range(arms):
-            desk.cells[arm, number].places = plan.places[arm]
-            left += plan.places[arm]
-    place = random.uniform(stream, arrival, random.ALLOCATION, 0) * left
-    drawn, seen = 0, 0
-    for other in range(arms - 1):
-        seen += desk.cells[other, number].places
-        drawn += int(place >= seen)
-    desk.cells[drawn, number].places -= 1
-    return drawn
+    return draw_from_block(desk, plan.places, number, random.uniform(stream, arrival, random.ALLOCATION, 0))
 
 
 @kernel

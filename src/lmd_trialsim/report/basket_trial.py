@@ -111,11 +111,9 @@ def _known(seen: Seen, trial: BasketReplay) -> str:
     if measure in RATIOS:
         counts = zip(trial.setting.arms, (seen.of_control, seen.of_treatment), strict=True)
         told = "; ".join(f"{arm} {_of_arm(of, times=times)}" for arm, of in counts)
-        return f"{told}; {measure.word.replace('_', ' ')} {plain(measure.unscaled(seen.mean))}"
-    if measure is MEDIAN:
-        what = f"{seen.counted} events of {seen.patients} in {seen.months:.1f} months"
-        return f"{what}, median {plain(trial.setting.measure.unscaled(seen.mean))} months"
-    return f"{seen.counted} of {seen.patients} responded, posterior mean {plain(seen.mean)}"
+        return f"{told}; {measure.spoken} {plain(measure.unscaled(seen.mean))}"
+    told, estimate = _of_arm(seen.of_control, times=times), plain(measure.unscaled(seen.mean))
+    return f"{told}, median {estimate} months" if measure is MEDIAN else f"{told}, posterior mean {estimate}"
 
 
 def _of_arm(of: OfArm, *, times: bool) -> str:
@@ -146,13 +144,13 @@ def _ending(trial: BasketReplay) -> Iterator[str]:
             seen for look in trial.looks for seen in look.baskets if seen.basket == name and seen.look is not None
         ]
         if not judged:
-            yield f"{name}: never judged; true {measure.word} {plain(value)}."
+            yield f"{name}: never judged; true {measure.spoken} {plain(value)}."
             continue
         end = judged[-1]
         estimate = plain(measure.unscaled(end.mean))
         yield (
             f"{name}: {VERDICTS[end.verdict]} at its look {end.look} with {end.counted} of {end.patients}; "
-            f"estimate {estimate}, true {measure.word} {plain(value)}."
+            f"estimate {estimate}, true {measure.spoken} {plain(value)}."
         )
     how = "a success" if trial.succeeded else "no success"
     closed = ", closed as it stood" if trial.closed else ""

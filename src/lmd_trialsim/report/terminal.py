@@ -203,7 +203,7 @@ def _scale_of_baskets(scenario: Scenario, design: str) -> str:
     if not isinstance(scenario.designs[design], Basket):
         return ""
     measure = BasketSetting.of(scenario, design).measure
-    return f"log of the {measure.word.replace('_', ' ')}" if measure.logarithmic else ""
+    return f"log of the {measure.spoken}" if measure.logarithmic else ""
 
 
 def _basket_lines(columns: Sequence[Column]) -> Iterator[Line]:
@@ -267,7 +267,7 @@ def _why(scenario: Scenario, design: str, truth: str, key: Key, row: Row) -> str
     if isinstance(scenario.designs[design], Basket):
         setting = BasketSetting.of(scenario, design)
         if name in OF_ESTIMATES and cell and math.isnan(setting.estimand(truth)[setting.baskets.index(cell)]):
-            return f"There is no single true {setting.measure.word.replace('_', ' ')} under this truth."
+            return f"There is no single true {setting.measure.spoken} under this truth."
         return "No trial is counted here."
     if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
         return f"There is no single true effect ({scale_of(scenario, design)}) under this truth."
