@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmd_trialsim.analyses.binary_tables import nodes_needed
 from lmd_trialsim.designs.asking import Asker
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
@@ -45,6 +46,8 @@ def obstacles(scenario: Scenario) -> Iterator[At]:
     for name, design in scenario.designs.items():
         if isinstance(design, Basket):
             yield from _of_baskets(scenario, name)
+            continue
+        if isinstance(design, Platform):
             continue
         setting = Setting.of(scenario, name)
         place = ("designs", name)

@@ -22,6 +22,8 @@ from pydantic import (
 
 from lmd_trialsim.designs import Design
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
+from lmd_trialsim.engine.arm_plan import ArmPlan
 from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Probability, Sourced, Spec
@@ -244,12 +246,16 @@ class Scenario(Spec):
         content = self.model_dump(mode="json", by_alias=True, exclude={"run", "title", "question"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def plan(self, design: str, truth: str) -> TrialPlan | CellPlan:
+    def plan(self, design: str, truth: str) -> TrialPlan | CellPlan | ArmPlan:
         """Return the numbers that kernels read for one design under one truth."""
         if isinstance(self.designs[design], Basket):
             from lmd_trialsim.lowering_baskets import lower_baskets
 
             return lower_baskets(self, design, truth)[0]
+        if isinstance(self.designs[design], Platform):
+            from lmd_trialsim.lowering_platforms import lower_platform
+
+            return lower_platform(self, design, truth)[0]
         from lmd_trialsim.lowering import lower
 
         return lower(self, design, truth)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting, drop_out_hazard
 from lmd_trialsim.patients.course import curve_in
 
@@ -21,7 +22,7 @@ OFTEN = 0.005
 def silent_bounds(scenario: Scenario) -> Iterator[str]:
     """Yield a line for each design whose bound on the last count is often silent, for want of evaluable patients."""
     for name, spec in scenario.designs.items():
-        if isinstance(spec, Basket):
+        if isinstance(spec, Basket | Platform):
             continue
         setting = Setting.of(scenario, name)
         if setting.design.succeeds_by_counts:

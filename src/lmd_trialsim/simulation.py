@@ -18,7 +18,9 @@ from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import Job, Room, run_jobs
 from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.engine.tally import Tally
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting
+from lmd_trialsim.platform_trials import platform_characteristics, platform_job
 from lmd_trialsim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ def job_of(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
     """Return the job of playing one design under one truth."""
     if isinstance(scenario.designs[design], Basket):
         return basket_job(scenario, design, truth, replicates)
+    if isinstance(scenario.designs[design], Platform):
+        return platform_job(scenario, design, truth, replicates)
     setting = Setting.of(scenario, design)
     plan = scenario.plan(design, truth)
     assert isinstance(plan, TrialPlan)
@@ -137,6 +141,8 @@ def characteristics_of(scenario: Scenario, design: str, truth: str, tally: Any, 
     """Return the operating characteristics of one design under one truth: what was added up of playing its plan."""
     if isinstance(scenario.designs[design], Basket):
         return basket_characteristics(scenario, design, truth, tally, plan)
+    if isinstance(scenario.designs[design], Platform):
+        return platform_characteristics(scenario, design, truth, tally)
     return characteristics.of(tally, facts_of(scenario, design, truth))
 
 

@@ -10,9 +10,11 @@ from lmd_trialsim.checks.arms import arms_of, complaints_of_arms
 from lmd_trialsim.checks.baskets import arms_of_baskets, complaints_of_baskets
 from lmd_trialsim.checks.looks import complaints_of_looks
 from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.checks.platforms import arms_of_platform, complaints_of_platform
 from lmd_trialsim.checks.rules import complaints_of_rules
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import DesignSpec, General, SingleArm
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.reading import At
 from lmd_trialsim.reading.mistakes import listing
 
@@ -28,16 +30,20 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
     endpoint = scenario.endpoints[design.endpoint]
     times = endpoint.kind == "time_to_event"
     if not isinstance(design, General):
-        if times and not isinstance(design, Basket):
+        if times and not isinstance(design, Basket | Platform):
             allowed = "binary, survival_at_month"
             yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
             return
-        if getattr(endpoint, "better", "higher") == "lower" and not isinstance(design, Basket):
+        if getattr(endpoint, "better", "higher") == "lower" and not isinstance(design, Basket | Platform):
             text = "this design takes responses for good, and of this endpoint the lower rate is better"
             yield At((*at, "endpoint"), text, way_out="Use kind: single_arm.")
             return
     if isinstance(design, Basket):
         yield from complaints_of_baskets(scenario, at, design)
+        yield from _of_conduct(scenario, at, design, times)
+        return
+    if isinstance(design, Platform):
+        yield from complaints_of_platform(scenario, at, design)
         yield from _of_conduct(scenario, at, design, times)
         return
     general = design.general()
@@ -63,8 +69,7 @@ def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
     """Yield the endpoints and arms that designs need and truths lack."""
     needed: dict[str, dict[str, list[str]]] = {}
     for name, design in scenario.designs.items():
-        named = arms_of_baskets(scenario, design) if isinstance(design, Basket) else arms_of(scenario, design.general())
-        for arm in named:
+        for arm in _arms_named(scenario, design):
             if arm in scenario.arms and design.endpoint in scenario.endpoints:
                 needed.setdefault(design.endpoint, {}).setdefault(arm, []).append(name)
     for name, truth in scenario.truths.items():
@@ -82,6 +87,14 @@ def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
                     yield At(("truths", name, endpoint), text, key=True)
                 elif truth.death and arm not in truth.death and binary:
                     yield At(("truths", name, "death"), text, key=True)
+
+
+def _arms_named(scenario: Scenario, design: Any) -> list[str]:
+    if isinstance(design, Basket):
+        return arms_of_baskets(scenario, design)
+    if isinstance(design, Platform):
+        return arms_of_platform(scenario, design)
+    return arms_of(scenario, design.general())
 
 
 def _named(designs: Iterable[str]) -> str:

@@ -26,6 +26,9 @@ STATE = np.dtype(
         ("arrivals", "i8"),  # patients who have come, taken or turned away, where cells open and close
         ("decided", "f8"),  # month of the last decision
         ("checked", "f8"),  # month at which cells are looked through next for slow accrual
+        ("due", "f8"),  # month at which the next look is due, where that is settled; else inf
+        ("stale", "i8"),  # 1 where arms have come or gone, or a look has passed, since the shares were written
+        ("control", "i8"),  # the arm that the others are compared with; -1 where there is none
     ]
 )
 
@@ -48,6 +51,8 @@ PATIENT = np.dtype(
         ("kept_arrival", "f8"),
         ("kept_censor", "f8"),
         ("kept_stratum", "i8"),
+        ("matches", "i8"),  # the arms, as bits, that a control patient is a control of
+        ("value", "f8"),  # of a continuous endpoint
     ]
 )
 
@@ -74,6 +79,39 @@ CELL = np.dtype(
     ]
 )
 
+SAMPLE = [
+    ("patients", "i8"),  # evaluable patients
+    ("responses", "i8"),
+    ("events", "i8"),
+    ("months", "f8"),  # patient-months
+    ("total", "f8"),  # of a continuous endpoint, the sum of the values
+    ("squares", "f8"),  # and that of their squares
+]
+
+ARM = np.dtype(
+    [
+        *SAMPLE,
+        *((f"control_{name}", kind) for name, kind in SAMPLE),  # of the patients it is compared with
+        ("status", "i8"),  # WAITING, ...
+        ("ready", "i8"),  # 1 once it waits for a place only
+        ("queued", "f8"),  # month at which it is ready to enter
+        ("opened", "f8"),  # month at which it took its first patients; inf while it has not
+        ("last", "f8"),  # month at which it took its last patient
+        ("enrolled", "i8"),  # patients taken
+        ("placed", "i8"),  # those among them who keep a place among the planned ones
+        ("look", "i8"),  # the number of its next look
+        ("due", "i8"),  # 1 where it is judged at the present look
+        ("settles", "f8"),  # month of its own next look, where that is settled; else inf
+        ("verdict", "i8"),  # kernel.rules
+        ("share", "f8"),  # in proportion to which patients are allocated to it
+        ("best", "f8"),  # probability that it is the best of the arms that run
+        ("better", "f8"),  # probability that it is better than the control
+    ]
+)
+
+# The status of an arm. One that is CLOSING has been judged, and the decision is not out yet.
+WAITING, OPEN, FULL, CLOSING, ENDED = 0, 1, 2, 3, 4
+
 # Outcomes of a binary endpoint.
 FAILURE, RESPONSE, MISSING, NOT_EVALUABLE = 0, 1, 2, 3
 
@@ -84,6 +122,7 @@ class Desk(NamedTuple):
     state: np.ndarray  # (1,) of STATE
     patients: np.ndarray  # (patients,) of PATIENT
     cells: np.ndarray  # (arms, strata) of CELL: the trial's table
+    arms: np.ndarray  # (arms,) of ARM, where arms come and go
     clock: np.ndarray  # (patients / 8 + 1,) unit-rate arrival time at the end of each group of eight
     work: np.ndarray  # (6, patients) numbers at work
     order: np.ndarray  # (patients,) a permutation at work
@@ -103,6 +142,7 @@ def new_desk(
         state=np.zeros(1, STATE).view(np.recarray),
         patients=np.zeros(room, PATIENT).view(np.recarray),
         cells=np.zeros((arms, strata), CELL).view(np.recarray),
+        arms=np.zeros(arms, ARM).view(np.recarray),
         clock=np.zeros(room // 8 + 2),
         work=np.zeros((6, room)),
         order=np.zeros(room, np.int64),

@@ -23,7 +23,7 @@ STREAM_VERSION = 1
 """Part of every key. A change of any draw's meaning bumps it: a seed's results are a promise."""
 
 # The purposes. None is ever given another meaning; up to RESPONSE they take 32 bits, the others 52.
-ARRIVAL, STRATUM, ALLOCATION, RESPONSE = 0, 1, 2, 15
+ARRIVAL, STRATUM, ALLOCATION, ARM_ENTRY, RESPONSE = 0, 1, 2, 3, 15
 EVENT, DROPOUT, DEATH, IMPUTED_HAZARD, IMPUTED_TIME = 16, 17, 18, 19, 20
 
 _MULTIPLIER_0 = np.uint64(0xD2E7470EE14C6C93)

@@ -138,3 +138,63 @@ def posterior_moments(model, desk, cell):  # type: ignore[no-untyped-def]
 @Seam
 def write_log_likelihood(data, desk, cell, eta, offset, found):  # type: ignore[no-untyped-def]
     """Write the log likelihood of what was seen of `cell` where its effect is eta + offset to found, as long as eta."""
+
+
+@Seam
+def draw_arm(allocation, stream, desk, arrival, stratum, eligible):  # type: ignore[no-untyped-def]
+    """Return the arm of the patient who came as number `arrival`. eligible: the arms open to him, as bits, not 0."""
+
+
+@Seam
+def share_out(allocation, plan, desk):  # type: ignore[no-untyped-def]
+    """Write the shares of the open arms, from what was known at the last look."""
+
+
+@Seam
+def raw_shares(rule, desk, information):  # type: ignore[no-untyped-def]
+    """Write the shares of the open arms before floors and caps. information: 0 to 1, the part of the patients taken."""
+
+
+@Seam
+def observe_arms(endpoint, desk, month, upto):  # type: ignore[no-untyped-def]
+    """Write to the arms what is known at `month` of the first `upto` patients taken, and of their controls."""
+
+
+@Seam
+def settle(schedule, desk, look):  # type: ignore[no-untyped-def]
+    """Return the month at which look number `look` is due, as far as the patients taken tell; else inf."""
+
+
+@Seam
+def mark_due(schedule, desk, month):  # type: ignore[no-untyped-def]
+    """Mark the arms that are judged at the look of this month."""
+
+
+@Seam
+def known_at(schedule, desk):  # type: ignore[no-untyped-def]
+    """Return of how many patients taken, the first ones, something can be known at a look that is not the last."""
+
+
+@Seam
+def weigh_arms(analysis, desk):  # type: ignore[no-untyped-def]
+    """Prepare on desk.scratch the posteriors of the arms that run, and of their controls."""
+
+
+@Seam
+def tail_of_arm(analysis, desk, arm, bound):  # type: ignore[no-untyped-def]
+    """Return the posterior probability of bound number `bound` for the arm; `weigh_arms` has been called."""
+
+
+@Seam
+def rank_arms(analysis, desk):  # type: ignore[no-untyped-def]
+    """Write to arms.best and arms.better how the arms that run compare; `weigh_arms` has been called."""
+
+
+@Seam
+def all_alike(analysis, desk):  # type: ignore[no-untyped-def]
+    """Return the probability that all arms that run are within the margin of equivalence of each other."""
+
+
+@Seam
+def estimate_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
+    """Return (estimate of the effect of the arm, probability that it lies beyond the true one)."""

@@ -10,8 +10,9 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.randomising import count_assessed_in_arms
 from lmd_trialsim.kernel.screening import count_assessed
-from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_cells, outcome_of
+from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_arms, observe_cells, outcome_of
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -80,6 +81,18 @@ def observe_binary_cells(endpoint: Binary, delay, desk, month):
 def observe_lossy_binary_cells(endpoint: LossyBinary, delay, desk, month):
     """Add those whose assessment has come due."""
     count_assessed(delay, desk, month)
+
+
+@observe_arms.case
+def observe_binary_arms(endpoint: Binary, desk, month, upto):
+    """Add those whose assessment has come due."""
+    count_assessed_in_arms(endpoint.delay, desk, month, upto)
+
+
+@observe_arms.case
+def observe_lossy_binary_arms(endpoint: LossyBinary, desk, month, upto):
+    """Add those whose assessment has come due."""
+    count_assessed_in_arms(endpoint.delay, desk, month, upto)
 
 
 @kernel

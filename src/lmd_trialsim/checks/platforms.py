@@ -1,0 +1,255 @@
+"""What must hold between a platform design and the rest of the scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.checks.rules import looks_beyond
+from lmd_trialsim.designs.arm_allocation import AdaptiveAllocation, FixedAllocation
+from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
+from lmd_trialsim.designs.platform import Place as ArmPlace
+from lmd_trialsim.reading import At
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+ANALYSES = {"binary": ("beta_binomial",), "survival_at_month": ("beta_binomial",), "time_to_event": ()}
+"""The analyses that go with an endpoint."""
+
+WORDS = {"beta_binomial": (("best", "difference", "rate"), "responses")}
+"""What probability_that and number_of may say under an analysis."""
+
+OF_CONTROL = ("difference", "hazard_ratio")
+
+
+def control_of(scenario: Scenario, design: Platform) -> str | None:
+    """Return the control of a design, None where it has none."""
+    if design.without_control:
+        return None
+    return design.control if design.control is not None else scenario.control
+
+
+def arms_of_platform(scenario: Scenario, design: Platform) -> list[str]:
+    """Return all arms, the control first."""
+    control = control_of(scenario, design)
+    names = [place.name for place in design.places(list(scenario.arms), control)]
+    return names if control is None else [control, *names]
+
+
+def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
+    """Yield what is wrong with a platform design."""
+    strange = list(_of_names(scenario, at, design))
+    yield from strange
+    if strange:
+        return
+    places = design.places(list(scenario.arms), control_of(scenario, design))
+    for place in places:
+        yield from _of_arm(scenario, at, design, place)
+    yield from _of_entries(at, design, places)
+    yield from _of_allocation(scenario, at, design, places)
+    yield from _of_looks(at, design, places)
+    wrong = list(_of_analysis(scenario, at, design))
+    yield from wrong
+    yield from _of_rules(scenario, at, design, places, words=not wrong)
+    if design.accrual_at_looks == "pauses":
+        yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
+
+
+def _of_names(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
+    if design.control is not None and design.without_control:
+        yield At((*at, "control"), "contradicts without_control. Remove one", key=True)
+    elif design.control is not None and design.control not in scenario.arms:
+        yield unknown((*at, "control"), design.control, scenario.arms, "arm")
+    elif control_of(scenario, design) is None and not design.without_control:
+        way_out = "Mark one with control: true, name it with control:, or say without_control: true."
+        yield At((*at, "kind"), "which arm is the control?", allowed=", ".join(scenario.arms), way_out=way_out)
+    for name in design.arms:
+        if name not in scenario.arms:
+            yield unknown((*at, "arms", name), name, scenario.arms, "arm", key=True)
+        elif name == control_of(scenario, design):
+            yield At((*at, "arms", name), "is the control, which is always there. Leave it out.", key=True)
+    count = len(design.places(list(scenario.arms), control_of(scenario, design)))
+    least = 2 if design.without_control else 1
+    if not least <= count <= MOST_ARMS:
+        text = "has too few arms under trial" if count < least else "has too many arms under trial"
+        yield At((*at, "kind"), text, got=str(count), allowed=f"{least} to {MOST_ARMS}")
+
+
+def _of_arm(scenario: Scenario, at: Place, design: Platform, place: ArmPlace) -> Iterator[At]:
+    here, spec = (*at, "arms", place.name), place.spec
+    strata = scenario.population.strata
+    for i, name in enumerate(spec.strata or []):
+        if name not in strata:
+            yield unknown((*here, "strata", i), name, strata, "stratum")
+    known = [name for name in spec.strata or strata if name in strata]
+    if known and not any(strata[name].value > 0.0 for name in known):
+        yield At((*here, "strata"), "no patient of these strata ever comes: their shares are 0. Open it to others.")
+    if isinstance(spec.enters_at_month, float):
+        if design.max_months is not None and spec.enters_at_month >= design.max_months:
+            text = f"comes when the trial has closed, at month {design.max_months:g}: the arm can never enter"
+            yield At((*here, "enters_at_month"), text, got=f"{spec.enters_at_month:g}", way_out="Lower it.")
+    elif design.new_arms_per_year is None:
+        text = "the arm can never enter: nothing says how many arms come in a year. Add new_arms_per_year."
+        yield At((*here, "enters_at_month"), text)
+    if spec.enters_at_patients >= design.max_patients:
+        text = f"the arm can never enter: there are {design.max_patients} patients in all at most"
+        yield At((*here, "enters_at_patients"), text, got=str(spec.enters_at_patients), way_out="Lower it.")
+
+
+def _of_entries(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
+    at_random = [place.name for place in places if place.spec.enters_at_month == "random"]
+    if design.new_arms_per_year is not None and not at_random:
+        text = "no arm enters at random. Say enters_at_month: random of those that do, or remove it."
+        yield At((*at, "new_arms_per_year"), text, key=True)
+    if all(place.spec.enters_at_patients > 0 for place in places):
+        text = "no arm can ever enter: each waits for patients, and there is none to take them"
+        way_out = "Let one enter at 0 patients."
+        yield At((*at, "arms", places[0].name, "enters_at_patients"), text, way_out=way_out)
+    places_at_once = design.arms_at_once
+    full = all(place.max_patients >= design.max_patients for place in places)
+    if places_at_once is not None and places_at_once < len(places) and full and design.looks is None:
+        text = f"is fewer than the {len(places)} arms, and no place is ever free again: no arm is full, and none judged"
+        way_out = "Add looks or max_per_arm, or raise it."
+        yield At((*at, "arms_at_once"), text, got=str(places_at_once), way_out=way_out)
+
+
+def _of_allocation(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
+    allocation: Any = design.allocation
+    here, control = (*at, "allocation"), control_of(scenario, design)
+    if isinstance(allocation, FixedAllocation):
+        arms = arms_of_platform(scenario, design)
+        for arm in allocation.ratio:
+            if arm not in arms:
+                yield unknown((*here, "ratio", arm), arm, arms, "arm of this design", key=True)
+        if allocation.control == "square_root" and control is None:
+            yield At((*here, "control"), "there is no control. Remove it.", key=True)
+        if allocation.stratify_by and not scenario.population.strata:
+            text = "the population has no strata. Say population: strata:, or remove it."
+            yield At((*here, "stratify_by"), text, key=True)
+        return
+    assert isinstance(allocation, AdaptiveAllocation)
+    if design.looks is None:
+        text = "shares follow what looks find, and there is no interim look: nothing would ever be known. Add looks."
+        yield At((*here, "kind"), text)
+    if control is None:
+        if allocation.kind == "trippa":
+            yield At((*here, "kind"), "compares with a control, and there is none. Use thall_wathen.", got="trippa")
+        if allocation.control_share is not None:
+            yield At((*here, "control_share"), "there is no control. Remove it.", key=True)
+    if allocation.control_share is not None and not 0.0 < allocation.control_share < 1.0:
+        text = "leaves nothing for the control or for the other arms"
+        yield At((*here, "control_share"), text, got=f"{allocation.control_share:g}", allowed="above 0 and below 1")
+    running = min(design.arms_at_once or len(places), len(places)) + int(
+        control is not None and allocation.control_share is None
+    )
+    rest = 1.0 - (allocation.control_share or 0.0)
+    if allocation.floor * running > rest + 1e-12:
+        text = f"{running} arms with such shares have more than there is"
+        yield At((*here, "floor"), text, got=f"{allocation.floor:g}", allowed=f"up to {rest / running:.4g}")
+    if allocation.cap * running < rest - 1e-12:
+        text = f"{running} arms with such shares have less than there is"
+        yield At((*here, "cap"), text, got=f"{allocation.cap:g}", allowed=f"{rest / running:.4g} or more")
+    if allocation.floor > allocation.cap:
+        yield At((*here, "floor"), f"is above the cap, {allocation.cap:g}", got=f"{allocation.floor:g}")
+
+
+def _of_looks(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
+    if design.looks is None:
+        if design.keep_best:
+            yield At((*at, "keep_best"), "speaks after interim looks, and there is none. Add looks.", key=True)
+        return
+    unit, listed = design.looks.unit, design.looks.listed()
+    here = (*at, "looks", unit)
+    for i, item in enumerate(listed):
+        place = (*here, i) if isinstance(getattr(design.looks, unit), list) else here
+        if unit in ("patients", "evaluable") and item > design.max_patients:
+            text = f"is after the last patient (max_patients: {design.max_patients})"
+            yield At(place, text, got=str(item), way_out="Lower it, or raise max_patients.")
+        elif unit == "in_each" and item > max(one.max_patients for one in places):
+            most = max(one.max_patients for one in places)
+            yield At(place, f"is after the last patient of every arm ({most})", got=str(item), way_out="Lower it.")
+        elif unit == "months" and design.max_months is not None and item >= design.max_months:
+            text = f"is not before the trial closes, at month {design.max_months:g}"
+            yield At(place, text, got=f"{item:g}", way_out="Lower it, or raise max_months.")
+    if design.keep_best and unit == "in_each":
+        text = "compares arms at the same look, and these come one by one. Use looks: evaluable."
+        yield At((*at, "keep_best"), text, key=True)
+    elif len(design.keep_best) > len(listed):
+        text = "has a number for each interim look"
+        yield At((*at, "keep_best"), text, got=f"{len(design.keep_best)} numbers", allowed=f"{len(listed)}", key=True)
+
+
+def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
+    endpoint, analysis = scenario.endpoints[design.endpoint], design.analysis
+    allowed = ANALYSES[endpoint.kind]
+    if analysis.kind not in allowed:
+        text = f"does not go with the endpoint {design.endpoint}, of kind {endpoint.kind}"
+        yield At((*at, "analysis", "kind"), text, got=analysis.kind, allowed=", ".join(allowed))
+        return
+    arms = arms_of_platform(scenario, design)
+    for arm in analysis.priors:
+        if arm not in arms:
+            yield unknown((*at, "analysis", "priors", arm), arm, arms, "arm of this design", key=True)
+    missing = [arm for arm in arms if arm not in analysis.priors]
+    if analysis.prior is None and missing:
+        text = f"says no prior of {missing[0]}. Add it, or prior: for all."
+        yield At((*at, "analysis", "priors"), text, key=True)
+    if endpoint.kind != "time_to_event" and design.follow_up_months:
+        text = "goes with times to an event; here looks count whom has been assessed. Remove it."
+        yield At((*at, "follow_up_months"), text, key=True)
+
+
+def _of_rules(
+    scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool
+) -> Iterator[At]:
+    count = design.look_count
+    for i, rule in enumerate(design.rules):
+        here = (*at, "rules", i)
+        yield from looks_beyond(here, rule.at if isinstance(rule.at, list) else [], count)
+        if not rule.looks(count):
+            text = "the only look is the last one, so this rule would never speak. Add looks, or remove the rule."
+            yield At((*here, "at"), text)
+        most = max(place.max_patients for place in places)
+        if rule.from_patients > most:
+            text = f"the rule would never speak: an arm has {most} patients at most"
+            yield At((*here, "from_patients"), text, got=str(rule.from_patients), way_out="Lower it.")
+        for j, condition in enumerate(rule.conditions):
+            place = (*here, "when") if isinstance(rule.when, ArmCondition) else (*here, "when", j)
+            if words:
+                yield from _of_words(scenario, place, design, condition)
+            yield from _of_cut(place, design, rule, condition, [one.name for one in places])
+    if not any(rule.stop_for == "efficacy" for rule in design.rules) and not design.without_control:
+        yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
+
+
+def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCondition) -> Iterator[At]:
+    quantities, counted = WORDS[design.analysis.kind]
+    word = condition.probability_that
+    if word is not None and word not in quantities:
+        text = f"is no quantity of the analysis {design.analysis.kind}"
+        yield At((*at, "probability_that"), text, got=word, allowed=", ".join(quantities))
+    elif word in OF_CONTROL and control_of(scenario, design) is None:
+        text = "compares with a control, and there is none. Use best or rate."
+        yield At((*at, "probability_that"), text, got=str(word))
+    if condition.number_of is not None and condition.number_of != counted:
+        yield At((*at, "number_of"), "is not counted here", got=condition.number_of, allowed=counted)
+    for side in ("above", "below"):
+        bound = getattr(condition, side)
+        low, high = (0.0, 1.0) if word == "rate" else (-1.0, 1.0)
+        if bound is not None and word in ("rate", "difference") and not low < bound < high:
+            text = f"a {word} lies between {low:g} and {high:g}"
+            yield At((*at, side), text, got=f"{bound:g}")
+
+
+def _of_cut(at: Place, design: Platform, rule: ArmRule, condition: ArmCondition, arms: list[str]) -> Iterator[At]:
+    cut, place = condition.cut, (*at, condition.comparison)
+    if isinstance(cut, ByArm):
+        for arm in cut.by_arm:
+            if arm not in arms:
+                yield unknown((*place, "by_arm", arm), arm, arms, "arm under trial", key=True)
+    elif isinstance(cut, list) and len(cut) != len(rule.looks(design.look_count)):
+        speaks = len(rule.looks(design.look_count))
+        text = "has one number for each look at which the rule speaks"
+        yield At(place, text, got=f"{len(cut)} numbers", allowed=str(speaks), key=True)

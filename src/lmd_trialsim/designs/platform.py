@@ -1,0 +1,217 @@
+"""Platform and multi-arm trials as a person writes them: arms that come and go, beside a control that they share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from lmd_trialsim.designs.arm_allocation import ArmAllocation, FixedAllocation
+from lmd_trialsim.designs.arm_analyses import ArmAnalysis
+from lmd_trialsim.designs.arm_looks import ArmLooks
+from lmd_trialsim.designs.generic import DesignSpec, Patients
+from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, check_sorted
+from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
+from lmd_trialsim.reading import At, Several
+
+SUBJECTS = ("probability_that", "estimate_of", "number_of")
+QUANTITIES = Literal["best", "difference", "rate", "hazard_ratio", "median"]
+Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
+MOST_ARMS = 40
+
+
+class ByArm(Spec):
+    """A number for each arm."""
+
+    by_arm: dict[str, Number] = Field(description="arm: number")
+
+
+Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | ByArm
+
+
+class ArmCondition(Spec):
+    """A number of an arm, and what it is compared with."""
+
+    probability_that: QUANTITIES | None = Field(
+        None,
+        description="posterior probability that the arm is the best of those that run, or that its difference or "
+        "hazard ratio to the control, its rate, or its median in months, lies `above` or `below`",
+    )
+    above: Number | None = Field(None, description="the bound of probability_that; best has none")
+    below: Number | None = Field(None, description="the bound of probability_that; best has none")
+    estimate_of: Literal["effect"] | None = Field(
+        None, description="the arm's estimate: posterior mean of the difference, rate, hazard ratio or median"
+    )
+    number_of: Literal["responses", "events"] | None = Field(None, description="responses, or events, in the arm")
+    exceeds: Cut | None = Field(None, description="holds where the number is above this; one, one a look, or by arm")
+    at_least: Cut | None = Field(None, description="holds where the number is this or above")
+    is_below: Cut | None = Field(None, description="holds where the number is below this")
+    at_most: Cut | None = Field(None, description="holds where the number is this or below")
+
+    @property
+    def subject(self) -> str:
+        """Which number the condition is about."""
+        return next(name for name in SUBJECTS if getattr(self, name) is not None)
+
+    @property
+    def comparison(self) -> str:
+        """How it is compared."""
+        return next(name for name in COMPARISONS if getattr(self, name) is not None)
+
+    @property
+    def cut(self) -> Any:
+        """What it is compared with."""
+        return getattr(self, self.comparison)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ArmCondition:
+        wrong: list[At] = []
+        for names, what in ((SUBJECTS, "number"), (COMPARISONS, "comparison")):
+            given = [name for name in names if getattr(self, name) is not None]
+            if not given:
+                raise At((), f"names no {what}", allowed=", ".join(names))
+            wrong += [
+                At((name,), f"contradicts {given[0]}: a condition has one {what}. Remove one", key=True)
+                for name in given[1:]
+            ]
+        sides = [name for name in ("above", "below") if getattr(self, name) is not None]
+        bounded = self.probability_that not in (None, "best")
+        if not bounded:
+            wrong += [At((name,), "goes with a probability_that of a quantity. Remove it", key=True) for name in sides]
+        elif len(sides) != 1:
+            wrong.append(At(("probability_that",), "takes either above or below, and one of them.", key=True))
+        if not wrong and self.probability_that is not None:
+            wrong += [
+                At(place, "a probability lies between 0 and 1", got=f"{value:g}")
+                for place, value in self._cuts()
+                if not 0.0 <= value <= 1.0
+            ]
+        if wrong:
+            raise Several(wrong)
+        return self
+
+    def _cuts(self) -> list[tuple[tuple[str | int, ...], float]]:
+        cut, place = self.cut, self.comparison
+        if isinstance(cut, list):
+            return [((place, i), value) for i, value in enumerate(cut)]
+        if isinstance(cut, ByArm):
+            return [((place, "by_arm", arm), value) for arm, value in cut.by_arm.items()]
+        return [((place,), cut)]
+
+
+class ArmRule(Spec):
+    """A rule; it is asked of every arm that is judged, and the first in the list that speaks decides on the arm."""
+
+    stop_for: Literal["efficacy", "futility", "harm"] = Field(
+        description="end the arm with this verdict; efficacy is its success"
+    )
+    when: ArmCondition | Annotated[list[ArmCondition], Field(min_length=1, max_length=20)] = Field(
+        description="the condition, or a list of conditions that must all hold"
+    )
+    at: Literal["all", "interim", "final"] | Annotated[list[LookNumber], Field(min_length=1, max_length=1000)] = Field(
+        "all", description="the looks of the arm at which the rule speaks: all, interim, final, or numbers from 1"
+    )
+    from_patients: Annotated[int, Field(ge=0)] = Field(
+        0, description="silent before so many of the arm's patients are evaluable"
+    )
+
+    @model_validator(mode="after")
+    def _looks_increase(self) -> ArmRule:
+        check_sorted(self.at)
+        return self
+
+    @property
+    def conditions(self) -> list[ArmCondition]:
+        """The conditions, all of which must hold."""
+        return [self.when] if isinstance(self.when, ArmCondition) else list(self.when)
+
+    def looks(self, count: int) -> list[int]:
+        """Return the looks (from 0) at which the rule speaks, of `count` in all."""
+        if isinstance(self.at, list):
+            return [look - 1 for look in self.at]
+        return list({"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at])
+
+
+class PlatformArm(Spec):
+    """What one arm says for itself; the design's own keys hold for those that say nothing."""
+
+    enters_at_month: PlainMonths | Literal["random"] = Field(
+        0.0, description="calendar month from which the arm may enter; random: as the design's new_arms_per_year says"
+    )
+    enters_at_patients: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0, description="patients that have been taken, in all arms, before the arm may enter"
+    )
+    max_patients: Patients | None = Field(None, description="patients in this arm at most")
+    strata: Annotated[list[str], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the strata that the arm is open to; all where not said"
+    )
+
+
+class Alike(Spec):
+    """The trial ends where the arms that are left are all alike."""
+
+    within: PlainOpenProbability = Field(description="so far the rates of all arms may lie apart")
+    exceeds: PlainOpenProbability = Field(description="posterior probability above which the trial ends")
+
+
+class Place(NamedTuple):
+    """An arm with everything said."""
+
+    name: str
+    spec: PlatformArm
+    max_patients: int
+
+
+class Platform(DesignSpec):
+    """A trial of several arms, with a shared control or without."""
+
+    kind: Literal["platform"]
+    control: str | None = Field(None, description="the control; the scenario's where not said")
+    without_control: bool = Field(False, description="no arm is the control: arms are compared with each other")
+    arms: dict[str, PlatformArm] = Field(
+        default_factory=dict, description="the arms under trial, in the order of their entry; all others where not said"
+    )
+    max_patients: Patients = Field(description="patients in all arms together at most, the control included")
+    max_per_arm: Patients | None = Field(None, description="patients in each arm at most, the control aside")
+    arms_at_once: Annotated[int, Field(ge=1, le=MOST_ARMS)] | None = Field(
+        None, description="arms, the control aside, that take patients at a time; others wait in a queue"
+    )
+    new_arms_per_year: PlainPositiveRate | None = Field(
+        None, description="arms that become ready at random, of those that enter at random"
+    )
+    controls: Literal["concurrent", "concurrently_eligible", "all"] = Field(
+        "concurrent",
+        description="the control patients an arm is compared with: those who came while it was open, those among them "
+        "who could have got it, or all",
+    )
+    allocation: ArmAllocation = Field(
+        default_factory=lambda: FixedAllocation.model_validate({"kind": "fixed"}), description="to the arms that are open"
+    )
+    looks: ArmLooks | None = Field(
+        None, description="interim looks; an arm's last look is when it is full, or the trial over"
+    )
+    analysis: ArmAnalysis = Field(description="what is made of the data")
+    rules: Annotated[list[ArmRule], Field(min_length=1, max_length=50)] = Field(
+        description="in order, asked of each arm that is judged: the first that speaks decides on it"
+    )
+    keep_best: Annotated[list[Annotated[int, Field(ge=1, le=MOST_ARMS)]], Field(max_length=1000)] = Field(
+        default_factory=list, description="how many arms go on after each interim look at most: those of best estimate"
+    )
+    ends_with: Literal["last_arm", "first_success"] = Field(
+        "last_arm", description="the trial ends when no arm is left, or with the first success"
+    )
+    ends_if_alike: Alike | None = Field(None, description="the trial ends where all arms that are left are alike")
+    follow_up_months: PlainMonths = Field(
+        0.0, description="of times to an event: so long the last look waits after an arm's last patient"
+    )
+
+    def places(self, arms: list[str], control: str | None) -> list[Place]:
+        """Return the arms under trial, in order, of all the scenario's arms."""
+        named = self.arms or {arm: PlatformArm.model_validate({}) for arm in arms if arm != control}
+        most = self.max_per_arm or self.max_patients
+        return [Place(name, spec, spec.max_patients or most) for name, spec in named.items()]
+
+    @property
+    def look_count(self) -> int:
+        """How many looks an arm can have, the last one included."""
+        return 1 + (len(self.looks.listed()) if self.looks is not None else 0)

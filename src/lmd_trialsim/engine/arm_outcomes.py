@@ -1,0 +1,35 @@
+"""What is kept of each trial that is judged arm by arm: one row a replicate."""
+
+from __future__ import annotations
+
+# Columns of the integers; OF_ARM columns for each arm follow, the control's first.
+ENROLLED, SUCCEEDED, CLOSED_EARLY = 0, 1, 2
+SELECTED = 3  # the arm that comes out best; the control if none does better, -1 where there is no control
+ALIKE = 4  # 1 where the trial ended because the arms are alike
+ARRIVED = 5  # patients who came, taken or turned away
+HEAD = 6
+VERDICT = 0  # kernel.rules; GO_ON where none was reached
+LOOK = 1  # the look of the verdict, from 0; -1 where the arm was never judged
+PATIENTS = 2  # taken
+EVALUABLE = 3  # in the analysis that judged it
+CONTROLS = 4  # in the same, of the control patients that it was compared with
+COUNTED = 5  # responses, or events
+COVERED = 6  # 1 where the 95 % credible interval holds the true effect, 0 where not, -1 where the arm was never judged
+ENTERED = 7  # 1 where the arm entered
+OF_ARM = 8
+
+# Columns of the numbers; NUMBERS_OF_ARM columns for each arm follow.
+MONTHS = 0
+ESTIMATE = 0  # of the effect
+QUEUED = 1  # months that the arm waited for a place
+DECIDED = 2  # months from its entry to its verdict
+NUMBERS_OF_ARM = 3
+
+# Columns of the log of one trial, a row a look; columns for each arm follow, its answers last.
+LOG_MONTH, LOG_ENROLLED, LOG_CONTROL, LOG_ALIKE = 0, 1, 2, 3
+LOG_HEAD = 4
+LOG_STATUS, LOG_LOOK, LOG_VERDICT = 0, 1, 2
+LOG_PATIENTS, LOG_COUNTED, LOG_EXPOSURE = 3, 4, 5
+LOG_CONTROLS, LOG_CONTROLS_COUNTED, LOG_CONTROLS_EXPOSURE = 6, 7, 8
+LOG_SHARE = 9
+LOG_ANSWERS = 10

@@ -1,0 +1,146 @@
+"""What is added up of trials that are judged arm by arm: whole numbers only, as in `engine.tally`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.engine import arm_outcomes as column
+from lmd_trialsim.engine.outcomes import Outcomes
+from lmd_trialsim.engine.tally import VERDICTS, Integers, Moments, added, months_histogram
+from lmd_trialsim.kernel.rules import EFFICACY
+
+
+class OfTruth:
+    """What the tally needs to know of a truth. values: (arms,) better where larger."""
+
+    def __init__(self, effects: NDArray[np.float64], values: NDArray[np.float64], null: Any, control: bool) -> None:
+        self.effects = effects  # (arms,) true effects, as estimates state them
+        self.values = values  # (arms,) how good the arms are
+        self.null = np.asarray(null, bool)  # (arms,) whether success is a type I error
+        self.control = control  # whether arm 0 is the control
+
+    @property
+    def first(self) -> int:
+        """The first arm under trial."""
+        return int(self.control)
+
+
+@dataclass(frozen=True)
+class ArmTally:
+    """Sums over replicates. Verdicts: 0 inconclusive, 1 efficacy, 2 futility, 3 harm. Arms: the control first."""
+
+    replicates: int
+    verdicts: Integers  # (arms, VERDICTS, looks) judged arms by verdict and look
+    entered: Integers  # (arms,)
+    judged: Integers  # (arms,)
+    selected: Integers  # (arms + 1,) trials in which the arm was selected; the last one: none
+    succeeded: int
+    closed: int
+    alike: int
+    patients: Integers  # (most patients + 1,) trials by number of patients
+    months: Integers  # (MONTH_BINS,)
+    duration: Moments
+    turned_away: Moments
+    taken: tuple[Moments, ...]  # patients of each arm
+    evaluable: tuple[Moments, ...]
+    controls: tuple[Moments, ...]  # control patients an arm was compared with
+    estimates: tuple[Moments, ...]
+    errors: tuple[Moments, ...]  # estimate minus true value
+    errors_of_successes: tuple[Moments, ...]
+    queued: tuple[Moments, ...]  # months of waiting for a place
+    decided: tuple[Moments, ...]  # months from entry to verdict
+    covered: Integers  # (arms,) arms whose interval holds the true value
+    intervals: Integers  # (arms,)
+    any_false: int  # trials with a success of an arm that is no better
+    any_true: int
+    all_true: int  # trials in which all arms succeed that are better
+    best_selected: int  # trials that select the best arm, or one that is as good
+    true_successes: Moments
+    false_successes: Moments
+    false_share: Moments
+    on_inferior: Moments  # patients in arms that are worse than the best one
+    ideal: Moments  # how good the selected arm is: 0 the worst, 1 the best
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, looks: int, most_patients: int, truth: OfTruth) -> ArmTally:
+        """Return the sums over the rows."""
+        integers, numbers = outcomes
+        arms, first = len(truth.values), truth.first
+        by_arm = integers[:, column.HEAD :].reshape(-1, arms, column.OF_ARM)
+        reals = numbers[:, 1:].reshape(-1, arms, column.NUMBERS_OF_ARM)
+        verdict, look = by_arm[:, :, column.VERDICT], by_arm[:, :, column.LOOK]
+        judged, estimate = look >= 0, reals[:, :, column.ESTIMATE]
+        success = verdict == EFFICACY
+        covered = by_arm[:, :, column.COVERED]
+        better = ~truth.null
+        false, true = (success & truth.null)[:, first:].sum(axis=1), (success & better)[:, first:].sum(axis=1)
+        selected = integers[:, column.SELECTED]
+        taken = by_arm[:, :, column.PATIENTS]
+        low, high = truth.values.min(), truth.values.max()
+        inferior = truth.values < high - 1e-12
+        ideal = np.full(len(integers), np.nan)
+        has = selected >= 0
+        if high > low + 1e-12:
+            ideal[has] = (truth.values[selected[has]] - low) / (high - low)
+        (trial,) = Moments.of(
+            [
+                numbers[:, column.MONTHS],
+                integers[:, column.ARRIVED] - integers[:, column.ENROLLED],
+                true,
+                false,
+                false / np.maximum(false + true, 1),
+                taken[:, inferior].sum(axis=1),
+                ideal,
+            ]
+        )
+
+        def moments(values: NDArray[Any]) -> tuple[Moments, ...]:
+            return Moments.of(list(values.T))[0]
+
+        return cls(
+            replicates=len(integers),
+            verdicts=np.stack(
+                [
+                    np.bincount((verdict * looks + look)[judged[:, k], k], minlength=VERDICTS * looks).reshape(
+                        VERDICTS, looks
+                    )
+                    for k in range(arms)
+                ]
+            ),
+            entered=by_arm[:, :, column.ENTERED].sum(axis=0),
+            judged=judged.sum(axis=0),
+            selected=np.bincount(np.where(has, selected, arms), minlength=arms + 1),
+            succeeded=int((integers[:, column.SUCCEEDED] > 0).sum()),
+            closed=int(integers[:, column.CLOSED_EARLY].sum()),
+            alike=int(integers[:, column.ALIKE].sum()),
+            patients=np.bincount(integers[:, column.ENROLLED], minlength=most_patients + 1),
+            months=months_histogram(numbers[:, column.MONTHS]),
+            duration=trial[0],
+            turned_away=trial[1],
+            taken=moments(taken),
+            evaluable=moments(np.where(judged, by_arm[:, :, column.EVALUABLE], np.nan)),
+            controls=moments(np.where(judged, by_arm[:, :, column.CONTROLS], np.nan)),
+            estimates=moments(estimate),
+            errors=moments(estimate - truth.effects),
+            errors_of_successes=moments(np.where(success, estimate - truth.effects, np.nan)),
+            queued=moments(reals[:, :, column.QUEUED]),
+            decided=moments(reals[:, :, column.DECIDED]),
+            covered=(covered == 1).sum(axis=0),
+            intervals=(covered >= 0).sum(axis=0),
+            any_false=int((false > 0).sum()),
+            any_true=int((true > 0).sum()),
+            all_true=int((true == better[first:].sum()).sum()),
+            best_selected=int((has & ~inferior[selected]).sum()),
+            true_successes=trial[2],
+            false_successes=trial[3],
+            false_share=trial[4],
+            on_inferior=trial[5],
+            ideal=trial[6],
+        )
+
+    def __add__(self, other: ArmTally) -> ArmTally:
+        return ArmTally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})

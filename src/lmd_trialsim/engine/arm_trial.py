@@ -1,0 +1,307 @@
+"""The loop of a trial that is judged arm by arm: enrol until a look is due, observe, analyse, decide, adapt.
+
+The verbs are those of `engine.trial`. What differs is that arms enter, fill and leave beside a control that they share,
+and that the shares in which patients are allocated may follow what is known.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lmd_trialsim.engine import arm_outcomes as column
+from lmd_trialsim.engine.arm_plan import BEST, BETTER, COUNTED, ESTIMATE, TAILS, ArmPlan
+from lmd_trialsim.engine.arm_waiting import pass_time
+from lmd_trialsim.engine.cell_plan import verdict_on_cell
+from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, OPEN, WAITING
+from lmd_trialsim.kernel.enrolment import A_MOMENT
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.randomising import CONTROLS_ALL, open_trial, runs, share_controls
+from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
+from lmd_trialsim.kernel.seams import (
+    all_alike,
+    estimate_of_arm,
+    known_at,
+    mark_due,
+    observe_arms,
+    play_trial,
+    rank_arms,
+    tail_of_arm,
+    weigh_arms,
+)
+
+
+@kernel
+def observe_all(plan, desk, month):
+    """Write what is known of the arms and their controls."""
+    state = desk.state[0]
+    upto = state.enrolled if state.exhausted else known_at(plan.schedule, desk)
+    state.month = month
+    observe_arms(plan.randomising.endpoint, desk, month, upto)
+    if plan.randomising.controls == CONTROLS_ALL:
+        share_controls(desk)
+
+
+@kernel
+def answers_of_arm(plan, desk, number):
+    """Write what rules look at."""
+    arm = desk.arms[number]
+    desk.answers[BEST] = arm.best
+    desk.answers[BETTER] = arm.better
+    desk.answers[COUNTED] = arm.events + arm.responses
+    desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
+    for bound in range(plan.limits.bounds):
+        desk.answers[TAILS + bound] = tail_of_arm(plan.analysis, desk, number, bound)
+
+
+@kernel
+def is_last(plan, desk, arm, month):
+    """Return whether the look is the arm's last: it is full and its patients have been assessed, or the trial is over."""
+    return desk.state[0].exhausted or (arm.status == FULL and month >= arm.last + plan.limits.delay - A_MOMENT)
+
+
+@kernel
+def end_arm(plan, desk, number, look, verdict, integers, numbers):
+    """Write how an arm ends: its verdict, and what is estimated of its effect."""
+    arm = desk.arms[number]
+    at = column.HEAD + number * column.OF_ARM
+    integers[at + column.VERDICT] = verdict
+    integers[at + column.LOOK] = look
+    integers[at + column.EVALUABLE] = arm.patients
+    integers[at + column.CONTROLS] = arm.control_patients
+    integers[at + column.COUNTED] = arm.events + arm.responses
+    estimate, beyond = estimate_of_arm(plan.analysis, desk, number)
+    integers[at + column.COVERED] = -1 if math.isnan(beyond) else (1 if 0.025 <= beyond <= 0.975 else 0)
+    at = 1 + number * column.NUMBERS_OF_ARM
+    numbers[at + column.ESTIMATE] = estimate
+    numbers[at + column.DECIDED] = desk.state[0].month + plan.limits.months_to_decide - arm.opened
+    arm.verdict = verdict
+    arm.status = ENDED if arm.status == FULL else CLOSING
+
+
+@kernel
+def judge_arms(plan, desk, log, look, month, integers, numbers):
+    """Judge the arms that are due; return how many succeed."""
+    limits = plan.limits
+    successes = 0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if not arm.due:
+            continue
+        answers_of_arm(plan, desk, number)
+        last = is_last(plan, desk, arm, month)
+        own = limits.looks - 1 if last else min(arm.look, limits.looks - 2)
+        verdict = verdict_on_cell(plan.rules, desk.answers, own, number, arm.patients)
+        if look < log.shape[0]:
+            _log_answers(desk, log[look], number, own, verdict)
+        if verdict != GO_ON:
+            end_arm(plan, desk, number, own, verdict, integers, numbers)
+            successes += 1 if verdict == EFFICACY else 0
+        arm.look += 1
+    return successes
+
+
+@kernel
+def _log_answers(desk, row, number, own, verdict):
+    width = (row.shape[0] - column.LOG_HEAD) // desk.arms.shape[0]
+    at = column.LOG_HEAD + number * width
+    row[at + column.LOG_LOOK] = own
+    row[at + column.LOG_VERDICT] = verdict
+    for answer in range(width - column.LOG_ANSWERS):
+        row[at + column.LOG_ANSWERS + answer] = desk.answers[answer]
+
+
+@kernel
+def _log_look(desk, row, month):
+    """Write what was known of the arms at a look, before they are judged."""
+    row[column.LOG_MONTH] = month
+    row[column.LOG_ENROLLED] = desk.state[0].enrolled
+    row[column.LOG_CONTROL] = desk.state[0].control
+    row[column.LOG_ALIKE] = math.nan
+    width = (row.shape[0] - column.LOG_HEAD) // desk.arms.shape[0]
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        at = column.LOG_HEAD + number * width
+        row[at + column.LOG_STATUS] = arm.status
+        row[at + column.LOG_LOOK] = -1
+        row[at + column.LOG_VERDICT] = GO_ON
+        row[at + column.LOG_PATIENTS] = arm.patients
+        row[at + column.LOG_COUNTED] = arm.events + arm.responses
+        row[at + column.LOG_EXPOSURE] = arm.months if arm.months > 0.0 else arm.total
+        row[at + column.LOG_CONTROLS] = arm.control_patients
+        row[at + column.LOG_CONTROLS_COUNTED] = arm.control_events + arm.control_responses
+        row[at + column.LOG_CONTROLS_EXPOSURE] = arm.control_months if arm.control_months > 0.0 else arm.control_total
+        row[at + column.LOG_SHARE] = arm.share
+
+
+@kernel
+def count_running(desk):
+    """Return how many arms run, the control aside."""
+    running = 0
+    for number in range(desk.arms.shape[0]):
+        running += 1 if number != desk.state[0].control and runs(desk.arms[number]) else 0
+    return running
+
+
+@kernel
+def keep_the_best(plan, desk, look, integers, numbers):
+    """Close all but so many arms, those with the largest estimates."""
+    most = plan.keep[min(look, plan.keep.shape[0] - 1)]
+    while count_running(desk) > most:
+        worst = -1
+        least = math.inf
+        for number in range(desk.arms.shape[0]):
+            if number != desk.state[0].control and runs(desk.arms[number]):
+                benefit = plan.limits.direction * estimate_of_arm(plan.analysis, desk, number)[0]
+                if benefit < least:
+                    worst, least = number, benefit
+        end_arm(plan, desk, worst, min(desk.arms[worst].look, plan.limits.looks) - 1, FUTILITY, integers, numbers)
+
+
+@kernel
+def end_all(plan, desk, verdict, integers, numbers):
+    """Close the arms that still run, all with this verdict."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if number != desk.state[0].control and runs(arm):
+            end_arm(plan, desk, number, max(min(arm.look, plan.limits.looks) - 1, 0), verdict, integers, numbers)
+
+
+@kernel
+def end_last(plan, desk, month, integers, numbers):
+    """Close the arms whose last look this was, without a verdict."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if arm.due and runs(arm) and is_last(plan, desk, arm, month):
+            end_arm(plan, desk, number, plan.limits.looks - 1, GO_ON, integers, numbers)
+
+
+@kernel
+def release(desk):
+    """Close the arms that have been judged, now that the decision is out."""
+    for number in range(desk.arms.shape[0]):
+        if desk.arms[number].status == CLOSING:
+            desk.arms[number].status = ENDED
+    desk.state[0].stale = 1
+
+
+@kernel
+def any_left(plan, desk):
+    """Return whether an arm runs, or may enter."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if number != desk.state[0].control and (arm.status == WAITING or runs(arm)):
+            return True
+    return False
+
+
+@kernel
+def open_rows(desk, integers, numbers):
+    """Write that no arm has entered or been judged."""
+    numbers[column.MONTHS] = 0.0
+    integers[column.SUCCEEDED] = 0
+    integers[column.ALIKE] = 0
+    for number in range(desk.arms.shape[0]):
+        at = column.HEAD + number * column.OF_ARM
+        for place in range(column.OF_ARM):
+            integers[at + place] = 0
+        integers[at + column.LOOK] = -1
+        integers[at + column.COVERED] = -1
+        at = 1 + number * column.NUMBERS_OF_ARM
+        for place in range(column.NUMBERS_OF_ARM):
+            numbers[at + place] = math.nan
+
+
+@kernel
+def close_rows(plan, desk, month, integers, numbers):
+    """Write what is known of the whole trial at its end."""
+    state = desk.state[0]
+    integers[column.ENROLLED] = state.enrolled
+    integers[column.ARRIVED] = state.arrivals
+    integers[column.CLOSED_EARLY] = 1 if state.exhausted == 2 else 0
+    numbers[column.MONTHS] = month
+    best = -math.inf
+    integers[column.SELECTED] = state.control
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        at = column.HEAD + number * column.OF_ARM
+        integers[at + column.PATIENTS] = arm.enrolled
+        integers[at + column.ENTERED] = 0 if arm.status == WAITING else 1
+        of = 1 + number * column.NUMBERS_OF_ARM
+        numbers[of + column.QUEUED] = math.nan if arm.status == WAITING else arm.opened - arm.queued
+        if number == state.control:
+            integers[at + column.EVALUABLE] = arm.patients
+            integers[at + column.COUNTED] = arm.events + arm.responses
+        elif integers[at + column.VERDICT] == EFFICACY:
+            benefit = plan.limits.direction * numbers[of + column.ESTIMATE]
+            if benefit > best:
+                best = benefit
+                integers[column.SELECTED] = number
+
+
+@kernel
+def judge(plan, desk, log, look, month, integers, numbers):
+    """Analyse and decide; return whether the trial is over."""
+    limits = plan.limits
+    weigh_arms(plan.analysis, desk)
+    if limits.ranks:
+        rank_arms(plan.analysis, desk)
+    if look < log.shape[0]:
+        _log_look(desk, log[look], month)
+    successes = judge_arms(plan, desk, log, look, month, integers, numbers)
+    keep_the_best(plan, desk, look, integers, numbers)
+    integers[column.SUCCEEDED] += successes
+    if limits.last_wins and count_running(desk) == 1 and not any_waits(desk) and not successes:
+        integers[column.SUCCEEDED] += 1
+        end_all(plan, desk, EFFICACY, integers, numbers)
+    if successes and limits.ends_with_success:
+        end_all(plan, desk, GO_ON, integers, numbers)
+        return True
+    if limits.alike_above < math.inf and count_running(desk) > 1:
+        alike = all_alike(plan.analysis, desk)
+        if look < log.shape[0]:
+            log[look, column.LOG_ALIKE] = alike
+        if alike > limits.alike_above:
+            integers[column.ALIKE] = 1
+            end_all(plan, desk, GO_ON, integers, numbers)
+            return True
+    end_last(plan, desk, month, integers, numbers)
+    return desk.state[0].exhausted > 0 or not any_left(plan, desk)
+
+
+@kernel
+def any_waits(desk):
+    """Return whether an arm may still enter."""
+    for number in range(desk.arms.shape[0]):
+        if desk.arms[number].status == WAITING:
+            return True
+    return False
+
+
+@play_trial.case
+def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
+    """Play one replicate and write its row; what was known at each look is written to `log` as far as that has rows."""
+    state = desk.state[0]
+    open_trial(plan.randomising, stream, desk)
+    open_rows(desk, integers, numbers)
+    look = 0
+    over = False
+    deciding = False  # A look has been taken, and its decision is not out yet.
+    while True:
+        awaited = -1 if deciding else look
+        month = pass_time(
+            plan.schedule, plan.randomising, plan.limits.delay, stream, desk, awaited, state.decided
+        )
+        if deciding:
+            deciding = False
+            release(desk)
+            if over:
+                break
+            look += 1
+            state.due = math.inf
+            continue
+        mark_due(plan.schedule, desk, month)
+        observe_all(plan, desk, month)
+        over = judge(plan, desk, log, look, month, integers, numbers)
+        state.decided = month + plan.limits.months_to_decide
+        deciding = True
+    close_rows(plan, desk, state.decided, integers, numbers)

@@ -1,0 +1,249 @@
+"""Randomising: arms enter when their time has come and there is a place, and patients get one of those open to them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.kernel import random
+from lmd_trialsim.kernel.desk import CLOSING, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
+from lmd_trialsim.kernel.enrolment import A_MOMENT
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.seams import admit, draw_arm, share_out, write_arrivals
+
+CLOSED = 2
+"""state.exhausted where the trial closed as it stood."""
+
+CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE = 0, 1, 2
+"""Randomising.controls: an arm is compared with all control patients, those who came while it was open, or those among
+them who could have got it."""
+
+
+class Randomising(NamedTuple):
+    """Who comes, what becomes of them, which arms there are and when. Arrays are (arms,), the control first."""
+
+    accrual: Any
+    upto: np.ndarray  # (strata,) cumulative shares of the strata, the last one 1
+    endpoint: Any
+    purpose: int  # of the uniform that decides what becomes of a patient
+    allocation: Any
+    analysis: Any  # that shares follow
+    takes: np.ndarray  # (arms, strata) 1 where the arm is open to the stratum
+    most: np.ndarray  # patients that an arm takes at most
+    enters_month: np.ndarray  # month from which it may enter
+    enters_patients: np.ndarray  # patients that have been taken before it may
+    enters_rate: float  # arms a month that become ready at random, those whose month is inf, in their order
+    at_once: int  # arms, the control aside, that are open at a time
+    in_all: int  # patients at most
+    exist: int  # patients who come at all, taken or turned away
+    closes: float  # month at which the trial closes as it stands; inf where it does not
+    control: int  # 0, or -1 where there is none
+    controls: int  # CONTROLS_ALL, ...
+
+
+@kernel
+def open_trial(plan, stream, desk):
+    """Make arms and the stream of patients ready for a trial."""
+    state = desk.state[0]
+    state.arrivals = 0
+    state.clocked = 0
+    state.enrolled = 0
+    state.known = 0
+    state.placed = 0
+    state.exhausted = 0
+    state.decided = 0.0
+    state.month = 0.0
+    state.due = math.inf
+    state.stale = 1
+    state.control = plan.control
+    desk.clock[0] = 0.0
+    ready = 0.0
+    arms, strata = desk.cells.shape
+    for number in range(arms):
+        arm = desk.arms[number]
+        arm.status = WAITING
+        arm.queued = plan.enters_month[number]
+        if math.isinf(arm.queued) and plan.enters_rate > 0.0:
+            ready -= math.log(random.uniform(stream, number, random.ARM_ENTRY, 0)) / plan.enters_rate
+            arm.queued = ready
+        arm.ready = 0
+        arm.opened = math.inf
+        arm.last = 0.0
+        arm.enrolled = 0
+        arm.placed = 0
+        arm.look = 0
+        arm.settles = math.inf
+        arm.verdict = 0
+        for stratum in range(strata):
+            desk.cells[number, stratum].places = 0
+    for stratum in range(strata):
+        desk.cells[0, stratum].upto = 0
+    forget_arms(desk)
+
+
+@kernel
+def forget_arms(desk):
+    """Clear what is known of the arms."""
+    desk.state[0].known = 0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.patients = 0
+        arm.responses = 0
+        arm.events = 0
+        arm.months = 0.0
+        arm.total = 0.0
+        arm.squares = 0.0
+        arm.control_patients = 0
+        arm.control_responses = 0
+        arm.control_events = 0
+        arm.control_months = 0.0
+        arm.control_total = 0.0
+        arm.control_squares = 0.0
+
+
+@kernel
+def runs(arm):
+    """Return whether the arm has entered and has not been decided on."""
+    return arm.status == OPEN or arm.status == FULL
+
+
+@kernel
+def let_arms_enter(plan, desk, month):
+    """Open the arms whose time has come, in their order, as long as there are places."""
+    state = desk.state[0]
+    taken = 0
+    for number in range(desk.arms.shape[0]):
+        status = desk.arms[number].status
+        taken += 1 if number != state.control and (status == OPEN or status == CLOSING) else 0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if arm.status != WAITING or state.enrolled < plan.enters_patients[number] or arm.queued > month + A_MOMENT:
+            continue
+        if not arm.ready and plan.enters_patients[number] > 0:
+            arm.queued = month
+        arm.ready = 1
+        if number == plan.control or taken < plan.at_once:
+            arm.status = OPEN
+            arm.opened = month
+            taken += 1 if number != plan.control else 0
+            state.stale = 1
+
+
+@kernel
+def next_comer(plan, stream, desk):
+    """Return the month at which the next patient comes who has been neither taken nor turned away; inf if none does."""
+    state = desk.state[0]
+    if state.arrivals >= plan.exist:
+        return math.inf
+    group = state.arrivals >> 3
+    if group >= state.clocked:
+        write_arrivals(plan.accrual, stream, desk, group)
+        random.write_eight(stream, random.STRATUM, group, desk.work[1])
+        random.write_eight(stream, plan.purpose, group, desk.work[2])
+        state.clocked = group + 1
+    return desk.work[0, state.arrivals & 7]
+
+
+@kernel
+def may_take(plan, desk):
+    """Return whether some patient to come could be taken, as things stand or when an arm has entered."""
+    state = desk.state[0]
+    if state.enrolled >= plan.in_all:
+        return False
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        takes = (arm.status == OPEN or arm.status == CLOSING) and arm.enrolled < plan.most[number]
+        comes = arm.status == WAITING and state.enrolled >= plan.enters_patients[number] and arm.queued < math.inf
+        if number != state.control and (takes or comes):
+            return True
+    return False
+
+
+@kernel
+def _eligible(plan, desk, stratum):
+    """Return (arms that are open, arms open to the stratum), as bits; (., 0) where none but the control is."""
+    are_open = 0
+    eligible = 0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if (arm.status == OPEN or arm.status == CLOSING) and arm.enrolled < plan.most[number]:
+            are_open |= 1 << number
+            eligible |= plan.takes[number, stratum] << number
+    others = eligible & ~(1 << desk.state[0].control) if desk.state[0].control >= 0 else eligible
+    return are_open, eligible if others else 0
+
+
+@kernel
+def take_or_turn_away(plan, stream, desk, month):
+    """Take the next patient, who comes at `month`, or turn him away; return his arm, or -1."""
+    state = desk.state[0]
+    arrival = state.arrivals
+    lane = arrival & 7
+    state.arrivals += 1
+    let_arms_enter(plan, desk, month)
+    stratum = 0
+    for before in range(plan.upto.shape[0] - 1):
+        stratum += 1 if desk.work[1, lane] >= plan.upto[before] else 0
+    are_open, eligible = _eligible(plan, desk, stratum)
+    if eligible == 0:
+        return -1
+    if state.stale:
+        share_out(plan.allocation, plan, desk)
+        state.stale = 0
+    number = draw_arm(plan.allocation, stream, desk, arrival, stratum, eligible)
+    arm = desk.arms[number]
+    person = desk.patients[state.enrolled]
+    person.arrival = month
+    person.stratum = stratum
+    person.arm = number
+    person.matches = are_open if plan.controls == CONTROLS_OPEN else eligible
+    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
+    state.enrolled += 1
+    arm.enrolled += 1
+    arm.last = month
+    if person.outcome != NOT_EVALUABLE:
+        arm.placed += 1
+        state.placed += 1
+    if arm.enrolled >= plan.most[number] and arm.status == OPEN and number != state.control:
+        arm.status = FULL
+        state.stale = 1
+    return number
+
+
+@kernel
+def share_controls(desk):
+    """Compare each arm with all patients of the control."""
+    control = desk.state[0].control
+    if control < 0:
+        return
+    of = desk.arms[control]
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.control_patients = of.patients
+        arm.control_responses = of.responses
+        arm.control_events = of.events
+        arm.control_months = of.months
+        arm.control_total = of.total
+        arm.control_squares = of.squares
+
+
+@kernel
+def count_assessed_in_arms(delay, desk, month, upto):
+    """Add the outcomes that have come due by `month`, of the first `upto` patients, to their arms and comparisons."""
+    state = desk.state[0]
+    control = state.control
+    while state.known < upto and desk.patients[state.known].arrival <= month - delay + A_MOMENT:
+        person = desk.patients[state.known]
+        state.known += 1
+        if person.outcome > RESPONSE:
+            continue
+        arm = desk.arms[person.arm]
+        arm.patients += 1
+        arm.responses += person.outcome
+        if person.arm == control:
+            for number in range(desk.arms.shape[0]):
+                matches = (person.matches >> number) & 1
+                desk.arms[number].control_patients += matches
+                desk.arms[number].control_responses += matches * person.outcome

@@ -1,0 +1,66 @@
+"""Platform designs in a run: what is played of them, and what is told of the sums."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmd_trialsim.arm_characteristics import ArmFacts, of_arms
+from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.engine import arm_outcomes as column
+from lmd_trialsim.engine.arm_plan import TAILS
+from lmd_trialsim.engine.arm_tally import ArmTally, OfTruth
+from lmd_trialsim.engine.backends import Job
+from lmd_trialsim.lowering_platforms import VERDICTS, PlatformSetting, lower_platform, null_arms
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
+
+MOST_LOOKS_LOGGED = 3000
+
+
+def platform_job(scenario: Scenario, design: str, truth: str, replicates: int) -> Job:
+    """Return the job of playing a platform design under one truth."""
+    setting = PlatformSetting.of(scenario, design)
+    plan, room = lower_platform(scenario, design, truth)
+    arms = len(setting.arms)
+    logged = column.LOG_HEAD + arms * (column.LOG_ANSWERS + TAILS + plan.limits.bounds)
+    tally = functools.partial(
+        ArmTally.of, looks=plan.limits.looks, most_patients=setting.in_all, truth=truth_of(setting, truth)
+    )
+    return Job(
+        plan,
+        room,
+        (column.HEAD + arms * column.OF_ARM, 1 + arms * column.NUMBERS_OF_ARM),
+        (min(plan.limits.looks * arms + 1, MOST_LOOKS_LOGGED), logged),
+        tally,
+        replicates,
+    )
+
+
+def truth_of(setting: PlatformSetting, truth: str) -> OfTruth:
+    """Return what the tally needs to know of a truth."""
+    values = (-1.0 if setting.lower_is_better else 1.0) * setting.rates(truth)
+    return OfTruth(setting.effects(truth), values, null_arms(setting, truth), setting.control is not None)
+
+
+def platform_characteristics(
+    scenario: Scenario, design: str, truth: str, tally: ArmTally
+) -> list[Characteristic]:
+    """Return the operating characteristics of a platform design under one truth."""
+    setting = PlatformSetting.of(scenario, design)
+    spec = setting.design
+    specs = [place.spec for place in setting.places]
+    facts = ArmFacts(
+        tuple(setting.arms),
+        null_arms(setting, truth),
+        setting.control is not None,
+        tuple(sorted({VERDICTS[rule.stop_for] for rule in spec.rules})),
+        spec.max_months is not None,
+        spec.arms_at_once is not None or any(s.enters_at_month != 0.0 or s.enters_at_patients for s in specs),
+        spec.ends_if_alike is not None,
+        bool(np.ptp(truth_of(setting, truth).values) > 1e-12),
+    )
+    return of_arms(tally, facts)
