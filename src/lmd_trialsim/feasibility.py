@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from lmd_trialsim.analyses.binary_tables import nodes_needed
 from lmd_trialsim.designs.asking import Asker
 from lmd_trialsim.designs.basket import Basket
-from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.designs.count_asking import CountAsker
 from lmd_trialsim.designs.generic import General, TwoArm
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.designs.measures import RATE
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, frame_of
 from lmd_trialsim.reading import At

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.analyses.arm_rates import ABSOLUTE, AGAINST_CONTROL, ENTRIES, ArmRates, nodes_for
+from lmd_trialsim.analyses.arm_rates import ABSOLUTE, AGAINST_CONTROL, MOST_REMEMBERED, ArmRates, nodes_for, table_of
 from lmd_trialsim.checks.platforms import control_of
 from lmd_trialsim.designs.arm_allocation import allocation_of
 from lmd_trialsim.designs.arm_looks import schedule_of
@@ -66,6 +66,11 @@ class PlatformSetting(NamedTuple):
         return getattr(self.endpoint, "better", "higher") == "lower"
 
     @property
+    def scale(self) -> str:
+        """What estimates are of, in words."""
+        return "difference to the control" if self.control is not None else "rate"
+
+    @property
     def delay(self) -> float:
         """Months from entry to the assessment, or of the follow-up that a last look waits for."""
         if self.endpoint.kind == "time_to_event":
@@ -88,9 +93,7 @@ class PlatformSetting(NamedTuple):
     def rates(self, truth: str) -> Array:
         """Return the true rate of each arm in the strata that it is open to, (arms,)."""
         strata = self.scenario.population.stratum_names()
-        rates = np.array(
-            rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata)
-        )
+        rates = np.array(rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata))
         weight = self.takes * np.array(shares_of(self.scenario))
         return np.asarray((rates * weight).sum(axis=1) / weight.sum(axis=1))
 
@@ -100,9 +103,7 @@ class PlatformSetting(NamedTuple):
         Of the control, and where there is none, the rate.
         """
         strata = self.scenario.population.stratum_names()
-        rates = np.array(
-            rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata)
-        )
+        rates = np.array(rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata))
         weight = self.takes * np.array(shares_of(self.scenario))
         if self.control is not None:
             rates = np.vstack([rates[:1], rates[1:] - rates[0]])
@@ -206,16 +207,16 @@ def _rates(setting: PlatformSetting, bounds: list[tuple[str, float]], truth: str
     of_truth = [section(sign * effect) if compares and number else 0 for number, effect in enumerate(effects)]
     within = section(alike.within) if alike is not None else 0
     node, weight = nodes_for(setting.in_all, min(min(pair) for pair in pairs))
+    distinct = list(dict.fromkeys(pairs))
+    tabulated, table = table_of(distinct, setting.in_all, node, weight, np.array(shifts))
     return ArmRates(
         np.array([a for a, _ in pairs]),
         np.array([b for _, b in pairs]),
-        np.array([pairs.index(pair) for pair in pairs]),
+        np.array([distinct.index(pair) for pair in pairs]),
         int(lower),
         int(compares),
         node,
-        np.log(node),
-        np.log1p(-node),
-        np.log(weight),
+        weight,
         np.array(shifts),
         np.array(kinds or [0]),
         np.array(values or [0.0]),
@@ -223,6 +224,8 @@ def _rates(setting: PlatformSetting, bounds: list[tuple[str, float]], truth: str
         effects,
         np.array(of_truth),
         within,
+        tabulated,
+        table,
     )
 
 
@@ -295,7 +298,8 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
     )
     arms, strata = len(setting.arms), len(scenario.population.stratum_names())
     size = len(analysis.node) * (1 + len(analysis.shift))
-    room = Room(
-        setting.in_all, arms, strata, TAILS + len(rules.bounds) + 1, 2 * arms * size + size, (ENTRIES, size)
-    )
+    entries = 1
+    if analysis.tabulated < setting.in_all:
+        entries = 2 ** max(math.floor(math.log2(MOST_REMEMBERED / size)), math.ceil(math.log2(4 * arms)))
+    room = Room(setting.in_all, arms, strata, TAILS + len(rules.bounds) + 1, size, (entries, size))
     return canonical(plan), room

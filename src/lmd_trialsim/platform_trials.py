@@ -46,9 +46,7 @@ def truth_of(setting: PlatformSetting, truth: str) -> OfTruth:
     return OfTruth(setting.effects(truth), values, null_arms(setting, truth), setting.control is not None)
 
 
-def platform_characteristics(
-    scenario: Scenario, design: str, truth: str, tally: ArmTally
-) -> list[Characteristic]:
+def platform_characteristics(scenario: Scenario, design: str, truth: str, tally: ArmTally) -> list[Characteristic]:
     """Return the operating characteristics of a platform design under one truth."""
     setting = PlatformSetting.of(scenario, design)
     spec = setting.design

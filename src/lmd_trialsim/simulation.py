@@ -13,12 +13,12 @@ from lmd_trialsim.basket_trials import basket_characteristics, basket_job
 from lmd_trialsim.characteristics import Characteristic, Facts
 from lmd_trialsim.designs.asking import VERDICTS
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.effects import is_null, true_effect
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import Job, Room, run_jobs
 from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.engine.tally import Tally
-from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.platform_trials import platform_characteristics, platform_job
 from lmd_trialsim.scenario import Scenario

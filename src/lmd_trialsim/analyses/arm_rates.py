@@ -13,19 +13,25 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import roots_legendre
+from scipy.special import betainc, betaln, roots_legendre
 
 from lmd_trialsim.kernel.desk import ENDED, WAITING
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import all_alike, estimate_of_arm, rank_arms, tail_of_arm, weigh_arms
 from lmd_trialsim.kernel.special import beta_cdf
 
-ENTRIES = 1 << 13
-"""Counts of an arm whose densities are remembered, by a thread."""
+MOST_TABULATED = 6_000_000
+"""Numbers in the table of densities, some 48 MB; larger counts are made when they come up, and remembered."""
+
+MOST_REMEMBERED = 4_000_000
+"""Numbers that are remembered, by a thread."""
 
 AGAINST_CONTROL, ABSOLUTE = 0, 1
-EDGE = 8.5
+EDGE = 7.0
 """Standard deviations from its mean, on the scale of the angle, beyond which a density counts as nothing."""
+
+
+Array = NDArray[np.float64]
 
 
 class ArmRates(NamedTuple):
@@ -37,9 +43,7 @@ class ArmRates(NamedTuple):
     lower: int  # 1 where the lower rate is the better one: non-responses are counted
     compares: int  # 1 where arms are compared with their controls
     node: np.ndarray  # (nodes,) rates
-    log_node: np.ndarray  # (nodes,)
-    log_rest: np.ndarray  # (nodes,) logarithms of 1 - rate
-    log_weight: np.ndarray  # (nodes,)
+    weight: np.ndarray  # (nodes,)
     shift: np.ndarray  # (shifts,) differences at which distribution functions are wanted; the first one 0
     bound_kind: np.ndarray  # (bounds,) AGAINST_CONTROL, ABSOLUTE
     bound: np.ndarray  # (bounds,) a difference, or a rate
@@ -47,9 +51,11 @@ class ArmRates(NamedTuple):
     truth: np.ndarray  # (arms,) the true effect, NaN where there is none
     truth_section: np.ndarray  # (arms,) the shift of the true effect, where effects are differences
     within: int  # the shift of the margin of equivalence
+    tabulated: int  # counts of up to so many patients are tabulated
+    table: np.ndarray  # (kinds * counts, nodes * (1 + shifts)) density times weight, then distribution functions
 
 
-def nodes_for(patients: int, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def nodes_for(patients: int, least: float) -> tuple[Array, Array]:
     """Return rates and weights, (nodes,), good for beta distributions of up to so many patients.
 
     least: the smallest parameter of a prior. Below one half the density has a pole at the end, which a power of the
@@ -67,6 +73,46 @@ def nodes_for(patients: int, least: float) -> tuple[NDArray[np.float64], NDArray
     return rate, 0.5 * w * slope * np.sin(2.0 * angle)
 
 
+def table_of(
+    pairs: list[tuple[float, float]], patients: int, node: Array, weight: Array, shift: Array
+) -> tuple[int, Array]:
+    """Return (counts up to which densities are tabulated, the table) for beta priors, (kinds,), of pairs (alpha, beta).
+
+    From one patient to the next by the recurrences of the beta distribution function (Abramowitz and Stegun 1964,
+    26.5.15 and 26.5.16).
+    """
+    size = len(node) * (1 + len(shift))
+    upto = 0
+    while upto < patients and len(pairs) * (upto + 2) * (upto + 3) // 2 * size <= MOST_TABULATED:
+        upto += 1
+    points = np.concatenate([node, *(np.clip(node + one, 0.0, 1.0) for one in shift)])
+    blocks = []
+    for alpha, beta in pairs:
+        below = betainc(alpha, beta, points)[None, :]
+        for number in range(upto + 1):
+            if number:
+                below = _one_more(below, alpha, beta, number - 1, points)
+            blocks.append(below.copy())
+        first = len(blocks) - upto - 1
+        for number in range(upto + 1):
+            a, b = alpha + np.arange(number + 1), beta + number - np.arange(number + 1)
+            density = np.exp(
+                (a[:, None] - 1.0) * np.log(node) + (b[:, None] - 1.0) * np.log1p(-node) - betaln(a, b)[:, None]
+            )
+            blocks[first + number][:, : len(node)] = weight * density
+    return upto, np.concatenate(blocks)
+
+
+def _one_more(below: Array, alpha: float, beta: float, number: int, points: Array) -> Array:
+    """Return the distribution functions of all counts of one patient more, (number + 2, points)."""
+    a, b = alpha + np.arange(number + 1), beta + number - np.arange(number + 1)
+    with np.errstate(divide="ignore"):
+        step = np.exp(a[:, None] * np.log(points) + b[:, None] * np.log1p(-points) - betaln(a, b)[:, None])
+    no_response = below + step / b[:, None]
+    a_response = below[-1:] - step[-1:] / a[-1]
+    return np.asarray(np.clip(np.concatenate([no_response, a_response]), 0.0, 1.0))
+
+
 @kernel
 def _parameters(analysis, number, patients, responses):
     """Return the beta parameters of an arm with these counts; of the wanted outcome."""
@@ -75,51 +121,63 @@ def _parameters(analysis, number, patients, responses):
 
 
 @kernel
-def _log_beta(a, b):
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-@kernel
 def _fill(analysis, row, a, b):
     """Write density times weight, then the distribution function at each shift, of Beta(a, b) at the nodes."""
     nodes = analysis.node.shape[0]
-    constant = _log_beta(a, b)
-    middle = math.asin(math.sqrt(a / (a + b)))
-    reach = EDGE * 0.5 / math.sqrt(a + b)
-    low = math.sin(max(middle - reach, 0.0)) ** 2
-    high = math.sin(min(middle + reach, 0.5 * math.pi)) ** 2
+    constant = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    low, high = _window(a, b)
     for node in range(nodes):
         rate = analysis.node[node]
-        density = 0.0
+        row[node] = 0.0
         if low <= rate <= high:
-            power = (a - 1.0) * analysis.log_node[node] + (b - 1.0) * analysis.log_rest[node]
-            density = math.exp(power - constant + analysis.log_weight[node])
-        row[node] = density
+            power = (a - 1.0) * math.log(rate) + (b - 1.0) * math.log1p(-rate)
+            row[node] = analysis.weight[node] * math.exp(power - constant)
     for shift in range(analysis.shift.shape[0]):
         for node in range(nodes):
             rate = analysis.node[node] + analysis.shift[shift]
-            below = 0.0
-            if rate >= high:
-                below = 1.0
-            elif rate > low:
+            below = 1.0 if rate >= high else 0.0
+            if low < rate < high:
                 below = beta_cdf(a, b, rate)
             row[(1 + shift) * nodes + node] = below
 
 
 @kernel
-def _copy_density(analysis, desk, number, patients, responses, slot):
-    """Write to the slot on the scratch what `_fill` says of an arm with these counts, remembered or made."""
-    key = (analysis.kind[number] * 1_000_000 + patients) * 1_000_000 + responses
+def _window(a, b):
+    """Return the rates between which Beta(a, b) lies, but for 1e-11."""
+    middle = math.asin(math.sqrt(a / (a + b)))
+    reach = EDGE * 0.5 / math.sqrt(a + b)
+    return math.sin(max(middle - reach, 0.0)) ** 2, math.sin(min(middle + reach, 0.5 * math.pi)) ** 2
+
+
+@kernel
+def _find(analysis, desk, number, patients, responses):
+    """Return where the densities of an arm with these counts are: a row of the table, or -1 - an entry of the memory.
+
+    An entry that another arm of the same look points to is left alone: the next one is taken.
+    """
+    kind = analysis.kind[number]
+    if patients <= analysis.tabulated:
+        counts = (analysis.tabulated + 1) * (analysis.tabulated + 2) // 2
+        return kind * counts + patients * (patients + 1) // 2 + responses
+    key = (kind * 1_000_000 + patients) * 1_000_000 + responses
     mixed = (key ^ (key >> 17)) * 1099511628211
-    entry = (mixed ^ (mixed >> 29)) & (desk.memory.shape[0] - 1)
-    row = desk.memory[entry]
+    entries = desk.memory.shape[0]
+    entry = (mixed ^ (mixed >> 29)) & (entries - 1)
+    while desk.memory_key[entry, 0] != key and _in_use(desk, -1 - entry):
+        entry = (entry + 1) & (entries - 1)
     if desk.memory_key[entry, 0] != key:
         a, b = _parameters(analysis, number, patients, responses)
-        _fill(analysis, row, a, b)
+        _fill(analysis, desk.memory[entry], a, b)
         desk.memory_key[entry, 0] = key
-    size = row.shape[0]
-    for place in range(size):
-        desk.scratch[slot * size + place] = row[place]
+    return -1 - entry
+
+
+@kernel
+def _in_use(desk, place):
+    for number in range(desk.arms.shape[0]):
+        if desk.arms[number].own == place or desk.arms[number].other == place:
+            return True
+    return False
 
 
 @kernel
@@ -129,36 +187,47 @@ def _taking_part(desk, number):
     return status != WAITING and status != ENDED
 
 
+@kernel
+def _dot(one, other, start, nodes):
+    """Return the sum of one[node] * other[start + node], in eight sums side by side; nodes come in eights."""
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for node in range(0, nodes, 8):
+        at = start + node
+        s0 += one[node] * other[at]
+        s1 += one[node + 1] * other[at + 1]
+        s2 += one[node + 2] * other[at + 2]
+        s3 += one[node + 3] * other[at + 3]
+        s4 += one[node + 4] * other[at + 4]
+        s5 += one[node + 5] * other[at + 5]
+        s6 += one[node + 6] * other[at + 6]
+        s7 += one[node + 7] * other[at + 7]
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+
+
 @weigh_arms.case
 def weigh_arm_rates(analysis: ArmRates, desk):
-    """Densities of the arms, in the first slots, and of the patients they are compared with, in the others."""
-    arms = desk.arms.shape[0]
-    for slot in range(2 * arms):
-        number = slot if slot < arms else slot - arms
-        if not _taking_part(desk, number):
-            continue
+    """Find the densities of the arms, and of the patients they are compared with."""
+    control = desk.state[0].control
+    for number in range(desk.arms.shape[0]):
+        desk.arms[number].own = 0
+        desk.arms[number].other = 0
+    for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        control = desk.state[0].control
-        patients, responses, prior = arm.patients, arm.responses, number
-        if slot >= arms:
-            if not analysis.compares or number == control:
-                continue
-            patients, responses, prior = arm.control_patients, arm.control_responses, control
-        _copy_density(analysis, desk, prior, patients, responses, slot)
+        if _taking_part(desk, number):
+            arm.own = _find(analysis, desk, number, arm.patients, arm.responses)
+            if analysis.compares and number != control:
+                arm.other = _find(analysis, desk, control, arm.control_patients, arm.control_responses)
 
 
 @kernel
 def _beyond(analysis, desk, number, section):
     """Return P(rate of the arm > that of its control + the shift of the section)."""
     nodes = analysis.node.shape[0]
-    size = desk.memory.shape[1]
-    arm = desk.scratch[number * size : (number + 1) * size]
-    other = number + desk.arms.shape[0]
-    control = desk.scratch[other * size : other * size + nodes]
-    total = 0.0
-    for node in range(nodes):
-        total += control[node] * (1.0 - arm[(1 + section) * nodes + node])
-    return min(max(total, 0.0), 1.0)
+    place, own = desk.arms[number].other, desk.arms[number].own
+    control = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
+    arm = analysis.table[own] if own >= 0 else desk.memory[-1 - own]
+    below = _dot(control, arm, (1 + section) * nodes, nodes)
+    return min(max(1.0 - below, 0.0), 1.0)
 
 
 @tail_of_arm.case
@@ -170,51 +239,57 @@ def tail_of_arm_rate(analysis: ArmRates, desk, arm, bound):
     return 1.0 - beta_cdf(a, b, analysis.bound[bound])
 
 
+@kernel
+def _times_others(analysis, desk, product, number, beyond):
+    """Multiply the product, (nodes,), by what the other arms have between a node and section `beyond`; 0: below it."""
+    nodes = analysis.node.shape[0]
+    for other in range(desk.arms.shape[0]):
+        if other == number or not _taking_part(desk, other):
+            continue
+        place = desk.arms[other].own
+        row = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
+        if beyond:
+            for node in range(nodes):
+                product[node] *= row[(1 + beyond) * nodes + node] - row[nodes + node]
+        else:
+            for node in range(nodes):
+                product[node] *= row[nodes + node]
+
+
 @rank_arms.case
-def rank_arm_rates(analysis: ArmRates, desk):
+def rank_arm_rates(analysis: ArmRates, desk, better):
     """Sums over the nodes."""
-    arms, nodes, size = desk.arms.shape[0], analysis.node.shape[0], desk.memory.shape[1]
-    product = desk.scratch[2 * arms * size : 2 * arms * size + nodes]
-    for number in range(arms):
+    nodes = analysis.node.shape[0]
+    product = desk.scratch
+    for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         arm.best = 0.0
         arm.better = 0.0
         if not _taking_part(desk, number):
             continue
         for node in range(nodes):
-            product[node] = desk.scratch[number * size + node]
-        for other in range(arms):
-            if other != number and _taking_part(desk, other):
-                at = other * size + nodes
-                for node in range(nodes):
-                    product[node] *= desk.scratch[at + node]
-        total = 0.0
-        for node in range(nodes):
-            total += product[node]
-        arm.best = min(total, 1.0)
-        if analysis.compares and number != desk.state[0].control:
+            product[node] = 1.0
+        _times_others(analysis, desk, product, number, 0)
+        own = analysis.table[arm.own] if arm.own >= 0 else desk.memory[-1 - arm.own]
+        arm.best = min(_dot(product, own, 0, nodes), 1.0)
+        if better and analysis.compares and number != desk.state[0].control:
             arm.better = _beyond(analysis, desk, number, 0)
 
 
 @all_alike.case
 def rates_all_alike(analysis: ArmRates, desk):
     """The lowest rate at a node, and all others between it and the margin above: summed over who is the lowest."""
-    arms, nodes, size = desk.arms.shape[0], analysis.node.shape[0], desk.memory.shape[1]
-    product = desk.scratch[2 * arms * size : 2 * arms * size + nodes]
+    nodes = analysis.node.shape[0]
+    product = desk.scratch
     alike = 0.0
-    for lowest in range(arms):
-        if not _taking_part(desk, lowest):
-            continue
-        for node in range(nodes):
-            product[node] = desk.scratch[lowest * size + node]
-        for other in range(arms):
-            if other != lowest and _taking_part(desk, other):
-                at = other * size + nodes
-                beyond = other * size + (1 + analysis.within) * nodes
-                for node in range(nodes):
-                    product[node] *= desk.scratch[beyond + node] - desk.scratch[at + node]
-        for node in range(nodes):
-            alike += product[node]
+    for lowest in range(desk.arms.shape[0]):
+        if _taking_part(desk, lowest):
+            for node in range(nodes):
+                product[node] = 1.0
+            _times_others(analysis, desk, product, lowest, analysis.within)
+            place = desk.arms[lowest].own
+            own = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
+            alike += _dot(product, own, 0, nodes)
     return min(alike, 1.0)
 
 
@@ -233,4 +308,3 @@ def estimate_arm_rate(analysis: ArmRates, desk, arm):
     other = d / (c + d) if analysis.lower else c / (c + d)
     beyond = math.nan if math.isnan(truth) else _beyond(analysis, desk, arm, analysis.truth_section[arm])
     return own - other, beyond
-

@@ -201,9 +201,7 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         yield At((*at, "follow_up_months"), text, key=True)
 
 
-def _of_rules(
-    scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool
-) -> Iterator[At]:
+def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool) -> Iterator[At]:
     count = design.look_count
     for i, rule in enumerate(design.rules):
         here = (*at, "rules", i)

@@ -45,8 +45,8 @@ def command(
 
     Play one trial of a run again, the very same one, and print its patients, what each look knew, each rule's answer
     against its threshold, and the ending. A false-positive is a success under a null truth; a near-miss falls short of
-    efficacy by 0.01 of a probability, 0.1 of z, or one response; in a basket trial, of some basket. Status 1 if no such
-    trial is found.
+    efficacy by 0.01 of a probability, 0.1 of z, or one response; in a basket trial, of some basket, on a platform, of some
+    arm. Status 1 if no such trial is found.
     """
     path, scenario = opened(file)
     del path
@@ -81,14 +81,20 @@ def _context() -> click.Context:
 
 
 def _null_truth(scenario: Scenario, design: str, truths: list[str]) -> str:
-    """Return the first of the truths under which success, of a basket at least, is a type I error."""
+    """Return the first of the truths under which success, of a basket or arm at least, is a type I error."""
     from lmd_trialsim.designs.basket import Basket
+    from lmd_trialsim.designs.platform import Platform
     from lmd_trialsim.effects import is_null
     from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
+    from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
 
     for truth in truths:
         if isinstance(scenario.designs[design], Basket):
             if any(null_cells(BasketSetting.of(scenario, design), truth) or ()):
+                return truth
+        elif isinstance(scenario.designs[design], Platform):
+            arms = PlatformSetting.of(scenario, design)
+            if any(null_arms(arms, truth)[int(arms.control is not None) :]):
                 return truth
         elif is_null(scenario, design, truth):
             return truth
@@ -98,11 +104,16 @@ def _null_truth(scenario: Scenario, design: str, truths: list[str]) -> str:
 def _found(scenario: Scenario, design: str, truth: str, seed: int, *, kind: str, among: range) -> int | None:
     """Return the first trial of the kind, if there is one."""
     from lmd_trialsim.designs.basket import Basket
+    from lmd_trialsim.designs.platform import Platform
 
     if isinstance(scenario.designs[design], Basket):
         from lmd_trialsim.basket_replay import find_baskets
 
         return find_baskets(scenario, design, truth, seed, kind, among)
+    if isinstance(scenario.designs[design], Platform):
+        from lmd_trialsim.platform_replay import find_platform
+
+        return find_platform(scenario, design, truth, seed, kind, among)
     from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
     from lmd_trialsim.lowering import Setting
     from lmd_trialsim.replay import find_near_miss, find_verdict
@@ -116,6 +127,7 @@ def _found(scenario: Scenario, design: str, truth: str, seed: int, *, kind: str,
 
 def _print(scenario: Scenario, design: str, truth: str, seed: int, replicate: int) -> None:
     from lmd_trialsim.designs.basket import Basket
+    from lmd_trialsim.designs.platform import Platform
     from lmd_trialsim.report import page
 
     if isinstance(scenario.designs[design], Basket):
@@ -123,6 +135,12 @@ def _print(scenario: Scenario, design: str, truth: str, seed: int, replicate: in
         from lmd_trialsim.report import basket_trial
 
         page.show(*basket_trial.parts(replay_baskets(scenario, design, truth, seed, replicate), design))
+        return
+    if isinstance(scenario.designs[design], Platform):
+        from lmd_trialsim.platform_replay import replay_platform
+        from lmd_trialsim.report import platform_trial
+
+        page.show(*platform_trial.parts(replay_platform(scenario, design, truth, seed, replicate), design))
         return
     from lmd_trialsim.effects import scale_of
     from lmd_trialsim.replay import replay

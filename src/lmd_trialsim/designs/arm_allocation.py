@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.allocation import Share
 from lmd_trialsim.evidence.quantities import PlainProbability, Spec
-from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import CLOSING, OPEN
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import draw_arm, rank_arms, raw_shares, share_out, weigh_arms
@@ -33,7 +32,7 @@ class FixedAllocation(Spec):
     ratio: dict[str, Share] = Field(default_factory=dict, description="whole shares by arm; 1 where not said")
     control: Literal["share", "square_root"] = Field(
         "share",
-        description="square_root: the control has the share of the square root of the number of other arms open, to 1 each",
+        description="square_root: the control has the square root of the number of other open arms, to 1 each",
     )
     method: Literal["blocks", "simple"] = Field(
         "blocks", description="permuted blocks, begun anew whenever an arm comes or goes, or each patient on its own"
@@ -77,7 +76,7 @@ class ThallWathenAllocation(AdaptiveAllocation):
 
 
 class TrippaAllocation(AdaptiveAllocation):
-    """Shares in proportion to a power of the probability to be better than the control, which keeps up with the best."""
+    """Shares by a power of the probability to be better than the control, which keeps up with the largest arm."""
 
     kind: Literal["trippa"]
     power: Power | Growing = Field(
@@ -172,7 +171,7 @@ def allocation_of(spec: Any, arms: list[str]) -> Any:
 
 @kernel
 def _is_open(arm):
-    return arm.status == OPEN or arm.status == CLOSING
+    return arm.status in (OPEN, CLOSING)
 
 
 @share_out.case
@@ -202,8 +201,7 @@ def share_out_adaptively(allocation: Adaptive, plan, desk):
             desk.arms[number].share = 1.0 if _is_open(desk.arms[number]) else 0.0
     else:
         weigh_arms(plan.analysis, desk)
-        rank_arms(plan.analysis, desk)
-        raw_shares(allocation.rule, desk, state.enrolled / plan.in_all)
+        raw_shares(allocation.rule, plan.analysis, desk, state.enrolled / plan.in_all)
     _fix_control(desk, allocation.control_share)
     _within(desk, allocation.floor, allocation.cap, allocation.control_share)
 
@@ -262,8 +260,9 @@ def _within(desk, floor, cap, control_share):
 
 
 @raw_shares.case
-def shares_by_best(rule: ByBest, desk, information):
+def shares_by_best(rule: ByBest, analysis, desk, information):
     """P(best) to the power of the moment."""
+    rank_arms(analysis, desk, 0)
     power = rule.scale * information**rule.exponent
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
@@ -271,8 +270,9 @@ def shares_by_best(rule: ByBest, desk, information):
 
 
 @raw_shares.case
-def shares_by_better(rule: ByBetter, desk, information):
+def shares_by_better(rule: ByBetter, analysis, desk, information):
     """P(better) to a power, to sum 1; the control exp(largest arm - control) to a power, over the number of arms."""
+    rank_arms(analysis, desk, 1)
     power = rule.scale * information**rule.exponent
     control = desk.state[0].control
     total = 0.0
@@ -293,8 +293,9 @@ def shares_by_better(rule: ByBetter, desk, information):
 
 
 @raw_shares.case
-def shares_of_top_two(rule: TopTwo, desk, information):
+def shares_of_top_two(rule: TopTwo, analysis, desk, information):
     """P(k best) * (leader + (1 - leader) * sum over others j of P(j best) / P(j not best))."""
+    rank_arms(analysis, desk, 0)
     arms = desk.arms.shape[0]
     for number in range(arms):
         arm = desk.arms[number]
@@ -312,7 +313,7 @@ def shares_of_top_two(rule: TopTwo, desk, information):
 
 
 @draw_arm.case
-def draw_from_permuted(allocation: Permuted, stream, desk, arrival, stratum, eligible):
+def draw_from_permuted(allocation: Permuted, desk, chance, stratum, eligible):
     """Draw from what is left of the block, begun anew where other arms are open than when it was."""
     block = stratum if allocation.by_stratum else 0
     arms = allocation.places.shape[0]
@@ -326,7 +327,7 @@ def draw_from_permuted(allocation: Permuted, stream, desk, arrival, stratum, eli
             places = allocation.places[number] if eligible >> number & 1 else 0
             desk.cells[number, block].places = places
             left += places
-    place = random.uniform(stream, arrival, random.ALLOCATION, 0) * left
+    place = chance * left
     drawn = 0
     seen = 0
     for number in range(arms - 1):
@@ -337,7 +338,7 @@ def draw_from_permuted(allocation: Permuted, stream, desk, arrival, stratum, eli
 
 
 @kernel
-def _draw_by_share(stream, desk, arrival, eligible):
+def _draw_by_share(desk, chance, eligible):
     """Draw one of the eligible arms in proportion to their shares; alike where all are 0."""
     arms = desk.arms.shape[0]
     total = 0.0
@@ -348,7 +349,7 @@ def _draw_by_share(stream, desk, arrival, eligible):
             total += desk.arms[number].share
             count += 1
             last = number
-    place = random.uniform(stream, arrival, random.ALLOCATION, 0) * (total if total > 0.0 else count)
+    place = chance * (total if total > 0.0 else count)
     for number in range(arms):
         if eligible >> number & 1:
             place -= desk.arms[number].share if total > 0.0 else 1.0
@@ -358,12 +359,12 @@ def _draw_by_share(stream, desk, arrival, eligible):
 
 
 @draw_arm.case
-def draw_by_weight(allocation: Weights, stream, desk, arrival, stratum, eligible):
+def draw_by_weight(allocation: Weights, desk, chance, stratum, eligible):
     """In proportion to the weights of the arms open to the patient."""
-    return _draw_by_share(stream, desk, arrival, eligible)
+    return _draw_by_share(desk, chance, eligible)
 
 
 @draw_arm.case
-def draw_adaptively(allocation: Adaptive, stream, desk, arrival, stratum, eligible):
+def draw_adaptively(allocation: Adaptive, desk, chance, stratum, eligible):
     """In proportion to the shares of the arms open to the patient."""
-    return _draw_by_share(stream, desk, arrival, eligible)
+    return _draw_by_share(desk, chance, eligible)

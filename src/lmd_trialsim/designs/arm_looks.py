@@ -54,9 +54,9 @@ class ArmLooks(Spec):
     in_each: Numbers | None = Field(
         None, description="when an arm has so many evaluable patients of its own; that arm is judged"
     )
-    months: (
-        EveryMonths | Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=MOST_LOOKS)] | None
-    ) = Field(None, description="at calendar months; all arms are judged")
+    months: EveryMonths | Annotated[list[PlainPositiveMonths], Field(min_length=1, max_length=MOST_LOOKS)] | None = (
+        Field(None, description="at calendar months; all arms are judged")
+    )
     lag_patients: Annotated[int, Field(ge=0, le=100_000)] = Field(
         0, description="with patients: nothing is known yet of the last so many, as some other programs count delays"
     )
@@ -216,4 +216,3 @@ def known_on_months(schedule: OnMonths, desk):
 def known_of_each(schedule: EachForItself, desk):
     """All."""
     return desk.state[0].enrolled
-

@@ -185,7 +185,8 @@ class Platform(DesignSpec):
         "who could have got it, or all",
     )
     allocation: ArmAllocation = Field(
-        default_factory=lambda: FixedAllocation.model_validate({"kind": "fixed"}), description="to the arms that are open"
+        default_factory=lambda: FixedAllocation.model_validate({"kind": "fixed"}),
+        description="to the arms that are open",
     )
     looks: ArmLooks | None = Field(
         None, description="interim looks; an arm's last look is when it is full, or the trial over"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import BEST, BETTER, COUNTED, ESTIMATE, TAILS, ArmPlan
+from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, TAILS, ArmPlan
 from lmd_trialsim.engine.arm_waiting import pass_time
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
-from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, OPEN, WAITING
+from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import CONTROLS_ALL, open_trial, runs, share_controls
@@ -46,7 +46,6 @@ def answers_of_arm(plan, desk, number):
     """Write what rules look at."""
     arm = desk.arms[number]
     desk.answers[BEST] = arm.best
-    desk.answers[BETTER] = arm.better
     desk.answers[COUNTED] = arm.events + arm.responses
     desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
     for bound in range(plan.limits.bounds):
@@ -185,13 +184,9 @@ def release(desk):
 
 
 @kernel
-def any_left(plan, desk):
+def any_left(desk):
     """Return whether an arm runs, or may enter."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        if number != desk.state[0].control and (arm.status == WAITING or runs(arm)):
-            return True
-    return False
+    return desk.state[0].waiting > 0 or count_running(desk) > 0
 
 
 @kernel
@@ -244,13 +239,13 @@ def judge(plan, desk, log, look, month, integers, numbers):
     limits = plan.limits
     weigh_arms(plan.analysis, desk)
     if limits.ranks:
-        rank_arms(plan.analysis, desk)
+        rank_arms(plan.analysis, desk, 0)
     if look < log.shape[0]:
         _log_look(desk, log[look], month)
     successes = judge_arms(plan, desk, log, look, month, integers, numbers)
     keep_the_best(plan, desk, look, integers, numbers)
     integers[column.SUCCEEDED] += successes
-    if limits.last_wins and count_running(desk) == 1 and not any_waits(desk) and not successes:
+    if limits.last_wins and count_running(desk) == 1 and not desk.state[0].waiting and not successes:
         integers[column.SUCCEEDED] += 1
         end_all(plan, desk, EFFICACY, integers, numbers)
     if successes and limits.ends_with_success:
@@ -265,16 +260,7 @@ def judge(plan, desk, log, look, month, integers, numbers):
             end_all(plan, desk, GO_ON, integers, numbers)
             return True
     end_last(plan, desk, month, integers, numbers)
-    return desk.state[0].exhausted > 0 or not any_left(plan, desk)
-
-
-@kernel
-def any_waits(desk):
-    """Return whether an arm may still enter."""
-    for number in range(desk.arms.shape[0]):
-        if desk.arms[number].status == WAITING:
-            return True
-    return False
+    return desk.state[0].exhausted > 0 or not any_left(desk)
 
 
 @play_trial.case
@@ -288,9 +274,7 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
     deciding = False  # A look has been taken, and its decision is not out yet.
     while True:
         awaited = -1 if deciding else look
-        month = pass_time(
-            plan.schedule, plan.randomising, plan.limits.delay, stream, desk, awaited, state.decided
-        )
+        month = pass_time(plan.schedule, plan.randomising, plan.limits.delay, stream, desk, awaited, state.decided)
         if deciding:
             deciding = False
             release(desk)

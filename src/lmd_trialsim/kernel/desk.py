@@ -28,6 +28,7 @@ STATE = np.dtype(
         ("checked", "f8"),  # month at which cells are looked through next for slow accrual
         ("due", "f8"),  # month at which the next look is due, where that is settled; else inf
         ("stale", "i8"),  # 1 where arms have come or gone, or a look has passed, since the shares were written
+        ("waiting", "i8"),  # arms that may enter
         ("control", "i8"),  # the arm that the others are compared with; -1 where there is none
     ]
 )
@@ -106,6 +107,8 @@ ARM = np.dtype(
         ("share", "f8"),  # in proportion to which patients are allocated to it
         ("best", "f8"),  # probability that it is the best of the arms that run
         ("better", "f8"),  # probability that it is better than the control
+        ("own", "i8"),  # where the model keeps what it knows of the arm
+        ("other", "i8"),  # and of the patients it is compared with
     ]
 )
 

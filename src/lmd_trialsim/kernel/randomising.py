@@ -57,6 +57,7 @@ def open_trial(plan, stream, desk):
     state.month = 0.0
     state.due = math.inf
     state.stale = 1
+    state.waiting = desk.arms.shape[0]
     state.control = plan.control
     desk.clock[0] = 0.0
     ready = 0.0
@@ -127,6 +128,7 @@ def let_arms_enter(plan, desk, month):
         if number == plan.control or taken < plan.at_once:
             arm.status = OPEN
             arm.opened = month
+            state.waiting -= 1
             taken += 1 if number != plan.control else 0
             state.stale = 1
 
@@ -142,6 +144,7 @@ def next_comer(plan, stream, desk):
         write_arrivals(plan.accrual, stream, desk, group)
         random.write_eight(stream, random.STRATUM, group, desk.work[1])
         random.write_eight(stream, plan.purpose, group, desk.work[2])
+        random.write_eight(stream, random.ALLOCATION, group, desk.work[3])
         state.clocked = group + 1
     return desk.work[0, state.arrivals & 7]
 
@@ -182,7 +185,8 @@ def take_or_turn_away(plan, stream, desk, month):
     arrival = state.arrivals
     lane = arrival & 7
     state.arrivals += 1
-    let_arms_enter(plan, desk, month)
+    if state.waiting:
+        let_arms_enter(plan, desk, month)
     stratum = 0
     for before in range(plan.upto.shape[0] - 1):
         stratum += 1 if desk.work[1, lane] >= plan.upto[before] else 0
@@ -192,7 +196,7 @@ def take_or_turn_away(plan, stream, desk, month):
     if state.stale:
         share_out(plan.allocation, plan, desk)
         state.stale = 0
-    number = draw_arm(plan.allocation, stream, desk, arrival, stratum, eligible)
+    number = draw_arm(plan.allocation, desk, desk.work[3, lane], stratum, eligible)
     arm = desk.arms[number]
     person = desk.patients[state.enrolled]
     person.arrival = month

@@ -141,8 +141,8 @@ def write_log_likelihood(data, desk, cell, eta, offset, found):  # type: ignore[
 
 
 @Seam
-def draw_arm(allocation, stream, desk, arrival, stratum, eligible):  # type: ignore[no-untyped-def]
-    """Return the arm of the patient who came as number `arrival`. eligible: the arms open to him, as bits, not 0."""
+def draw_arm(allocation, desk, chance, stratum, eligible):  # type: ignore[no-untyped-def]
+    """Return the arm that the uniform `chance` draws. eligible: the arms open to the patient, as bits, not 0."""
 
 
 @Seam
@@ -151,7 +151,7 @@ def share_out(allocation, plan, desk):  # type: ignore[no-untyped-def]
 
 
 @Seam
-def raw_shares(rule, desk, information):  # type: ignore[no-untyped-def]
+def raw_shares(rule, analysis, desk, information):  # type: ignore[no-untyped-def]
     """Write the shares of the open arms before floors and caps. information: 0 to 1, the part of the patients taken."""
 
 
@@ -186,8 +186,8 @@ def tail_of_arm(analysis, desk, arm, bound):  # type: ignore[no-untyped-def]
 
 
 @Seam
-def rank_arms(analysis, desk):  # type: ignore[no-untyped-def]
-    """Write to arms.best and arms.better how the arms that run compare; `weigh_arms` has been called."""
+def rank_arms(analysis, desk, better):  # type: ignore[no-untyped-def]
+    """Write to arms.best how the arms that run compare, and with `better` to arms.better, how with the control."""
 
 
 @Seam

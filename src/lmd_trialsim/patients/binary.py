@@ -12,7 +12,15 @@ from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import count_assessed_in_arms
 from lmd_trialsim.kernel.screening import count_assessed
-from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_arms, observe_cells, outcome_of
+from lmd_trialsim.kernel.seams import (
+    admit,
+    arrival_month,
+    draw_course,
+    observe,
+    observe_arms,
+    observe_cells,
+    outcome_of,
+)
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 

@@ -17,6 +17,7 @@ from lmd_trialsim.basket_exact import exact_baskets, why_not_baskets
 from lmd_trialsim.characteristics import Characteristic, Facts, is_proportion
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import TwoArm
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.effects import is_null, true_effect
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.patients.course import curve_in
@@ -35,6 +36,8 @@ def why_not(scenario: Scenario, design: str, truth: str) -> str | None:
     """Return in a sentence why the design cannot be enumerated under the truth; None where it can."""
     if isinstance(scenario.designs[design], Basket):
         return why_not_baskets(scenario, design, truth)
+    if isinstance(scenario.designs[design], Platform):
+        return "Arms that share a control, come and go have too many outcomes to be listed."
     setting = Setting.of(scenario, design)
     general, delay = setting.design, setting.delay
     endpoint, looks = scenario.endpoints[general.endpoint], general.looks

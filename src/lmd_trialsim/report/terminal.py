@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from lmd_trialsim import __version__
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.effects import scale_of, true_effect
 from lmd_trialsim.lowering_baskets import BasketSetting
+from lmd_trialsim.lowering_platforms import PlatformSetting
 from lmd_trialsim.report import page
 from lmd_trialsim.report.digits import ROUNDING, alone, with_error
 from lmd_trialsim.scenario import Scenario
@@ -70,6 +72,36 @@ OF_A_BASKET = {
     "effective_borrowed_events": "borrowed events",
 }
 """The same of a basket design: of the trial, and of each basket."""
+
+OF_PLATFORMS = {
+    "probability_of_success": "any success",
+    "family_wise_error": "family-wise error",
+    "disjunctive_power": "any true success",
+    "conjunctive_power": "all true successes",
+    "best_arm_selected": "best arm selected",
+    "stopped_as_alike": "stopped as alike",
+    "patients_on_inferior_arms": "patients on inferior arms",
+    "closed_as_it_stood": "closed as it stood",
+    "expected_patients": "expected patients",
+    "patients_quantile_90": "patients, 90% quantile",
+    "expected_months": "expected months",
+}
+OF_AN_ARM = {
+    "type_i_error": "success (type I error)",
+    "power": "success (power)",
+    "probability_of_futility": "futility",
+    "probability_of_harm": "harm",
+    "entered": "entered",
+    "expected_months_in_queue": "months in the queue",
+    "never_judged": "never judged",
+    "expected_patients": "patients",
+    "expected_control_patients": "controls it is compared with",
+    "expected_months_to_decision": "months to its decision",
+    "bias": "bias",
+    "root_mean_square_error": "root mean square error",
+    "coverage": "coverage, 95% interval",
+}
+"""The same of a platform design: of the trial, and of each arm."""
 
 ONLY_IF_IT_HAPPENS = ("never_judged", "closed_as_it_stood", "not_analysable", "not_estimable")
 OF_ESTIMATES = ("bias", "root_mean_square_error", "coverage")
@@ -135,7 +167,7 @@ def parts(
         ]
         doubts |= any("±" in cell for row in cells for cell in row)
         yield page.heading(f"\n{design}")
-        scale = _scale_of_baskets(scenario, design)
+        scale = _scale_of_cells(scenario, design)
         if scale:
             yield page.prose(f"Bias and root mean square error are of the {scale}.")
         for number, chosen in enumerate(_blocks([line.label for line in lines], columns, cells, width)):
@@ -194,23 +226,27 @@ def _line(key: Key, label: str, columns: Sequence[Column]) -> Line:
 
 def _lines_of(scenario: Scenario, design: str, columns: Sequence[Column]) -> Iterator[Line]:
     if isinstance(scenario.designs[design], Basket):
-        return _basket_lines(columns)
+        return _cell_lines(columns, OF_BASKETS, OF_A_BASKET)
+    if isinstance(scenario.designs[design], Platform):
+        return _cell_lines(columns, OF_PLATFORMS, OF_AN_ARM)
     return _main_lines(columns, scale_of(scenario, design))
 
 
-def _scale_of_baskets(scenario: Scenario, design: str) -> str:
-    """Return what the estimates of a basket design are of, where that is not plain; else nothing."""
+def _scale_of_cells(scenario: Scenario, design: str) -> str:
+    """Return what the estimates of baskets or arms are of, where that is not plain; else nothing."""
+    if isinstance(scenario.designs[design], Platform):
+        return PlatformSetting.of(scenario, design).scale
     if not isinstance(scenario.designs[design], Basket):
         return ""
     measure = BasketSetting.of(scenario, design).measure
     return f"log of the {measure.spoken}" if measure.logarithmic else ""
 
 
-def _basket_lines(columns: Sequence[Column]) -> Iterator[Line]:
-    """Yield the lines of the trial, then those of each basket."""
+def _cell_lines(columns: Sequence[Column], of_trial: Mapping[str, str], of_cell: Mapping[str, str]) -> Iterator[Line]:
+    """Yield the lines of the trial, then those of each basket or arm."""
     cells = dict.fromkeys(one.cell for column in columns for one in column.row.characteristics if one.cell)
     for cell in (None, *cells):
-        for name, words in (OF_A_BASKET if cell else OF_BASKETS).items():
+        for name, words in (of_cell if cell else of_trial).items():
             line = _line((name, cell), f"{cell}: {words}" if cell else words, columns)
             present = [one for one in line.values if one is not None]
             if present and (name not in ONLY_IF_IT_HAPPENS or any(one.estimate > ROUNDING for one in present)):
@@ -268,6 +304,11 @@ def _why(scenario: Scenario, design: str, truth: str, key: Key, row: Row) -> str
         setting = BasketSetting.of(scenario, design)
         if name in OF_ESTIMATES and cell and math.isnan(setting.estimand(truth)[setting.baskets.index(cell)]):
             return f"There is no single true {setting.measure.spoken} under this truth."
+        return "No trial is counted here."
+    if isinstance(scenario.designs[design], Platform):
+        arms = PlatformSetting.of(scenario, design)
+        if name in OF_ESTIMATES and cell and math.isnan(arms.effects(truth)[arms.arms.index(cell)]):
+            return f"There is no single true {arms.scale} under this truth."
         return "No trial is counted here."
     if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
         return f"There is no single true effect ({scale_of(scenario, design)}) under this truth."

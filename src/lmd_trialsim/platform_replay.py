@@ -1,0 +1,208 @@
+"""One platform trial again, patient by patient and look by look: what the kernels played, told in plain Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmd_trialsim.engine import arm_outcomes as column
+from lmd_trialsim.engine.arm_plan import TAILS
+from lmd_trialsim.engine.backends import Job, play, play_logged
+from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
+from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
+from lmd_trialsim.platform_trials import platform_job
+from lmd_trialsim.replay import NEAR, Answer
+from lmd_trialsim.scenario import Scenario
+
+
+class Patient(NamedTuple):
+    """A patient who was taken. outcome: of a binary endpoint, as in kernel.desk; event, censor: months from entry."""
+
+    number: int
+    month: float
+    stratum: str
+    arm: str
+    outcome: int
+    event: float
+    censor: float
+
+
+class Known(NamedTuple):
+    """What is known of some patients. counted: responses, or events; months: patient-months."""
+
+    patients: int
+    counted: int
+    months: float
+
+
+class Seen(NamedTuple):
+    """An arm at a look. look: its number for this arm, from 1; None where the arm is not judged."""
+
+    arm: str
+    status: int  # kernel.desk
+    own: Known
+    controls: Known
+    share: float  # of the patients allocated until the look, in proportion to the others'
+    look: int | None
+    estimate: float
+    answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
+    verdict: int  # kernel.rules
+
+
+class Look(NamedTuple):
+    """A look. alike: the probability that all arms left are alike; NaN where it was not asked."""
+
+    number: int
+    month: float
+    enrolled: int
+    alike: float
+    arms: tuple[Seen, ...]
+
+
+class PlatformReplay(NamedTuple):
+    """One replicate of one platform design under one truth. Of arms, the control comes first."""
+
+    setting: PlatformSetting
+    truth: str
+    seed: int
+    replicate: int
+    months: float
+    arrived: int
+    selected: str | None
+    closed: bool
+    alike: bool
+    verdicts: tuple[int | None, ...]  # by arm; None where it never entered or was never judged
+    estimates: tuple[float, ...]
+    effects: tuple[float, ...]  # true ones
+    patients: tuple[Patient, ...]
+    looks: tuple[Look, ...]
+
+
+def replay_platform(scenario: Scenario, design: str, truth: str, seed: int, replicate: int) -> PlatformReplay:
+    """Play one replicate and tell everything about it."""
+    setting = PlatformSetting.of(scenario, design)
+    job = platform_job(scenario, design, truth, 1)
+    outcomes, log, desk = play_logged(job, seed, replicate)
+    whole = outcomes.integers[0]
+    arms, strata = setting.arms, scenario.population.stratum_names()
+    by_arm = whole[column.HEAD :].reshape(len(arms), column.OF_ARM)
+    reals = outcomes.numbers[0, 1:].reshape(len(arms), column.NUMBERS_OF_ARM)
+    enrolled, selected = int(whole[column.ENROLLED]), int(whole[column.SELECTED])
+    patients = tuple(
+        Patient(
+            i + 1,
+            float(person.arrival),
+            strata[person.stratum],
+            arms[person.arm],
+            int(person.outcome),
+            float(person.event),
+            float(person.censor),
+        )
+        for i, person in enumerate(desk.patients[:enrolled])
+    )
+    return PlatformReplay(
+        setting,
+        truth,
+        seed,
+        replicate,
+        float(outcomes.numbers[0, column.MONTHS]),
+        int(whole[column.ARRIVED]),
+        arms[selected] if selected >= 0 else None,
+        bool(whole[column.CLOSED_EARLY]),
+        bool(whole[column.ALIKE]),
+        tuple(int(one[column.VERDICT]) if one[column.LOOK] >= 0 else None for one in by_arm),
+        tuple(float(one[column.ESTIMATE]) for one in reals),
+        tuple(setting.effects(truth)),
+        patients,
+        tuple(_look(setting, job, number, row) for number, row in enumerate(log, 1)),
+    )
+
+
+def _look(setting: PlatformSetting, job: Job, number: int, row: NDArray[np.float64]) -> Look:
+    blocks = row[column.LOG_HEAD :].reshape(len(setting.arms), -1)
+    seen = []
+    for index, (arm, values) in enumerate(zip(setting.arms, blocks, strict=True)):
+        look = int(values[column.LOG_LOOK])
+        judged = look >= 0
+        seen.append(
+            Seen(
+                arm,
+                int(values[column.LOG_STATUS]),
+                _known(values, column.LOG_PATIENTS),
+                _known(values, column.LOG_CONTROLS),
+                float(values[column.LOG_SHARE]),
+                look + 1 if judged else None,
+                float(values[column.LOG_ANSWERS + 1]) if judged else math.nan,
+                tuple(_answers(setting, job, index, look, values)) if judged else (),
+                int(values[column.LOG_VERDICT]),
+            )
+        )
+    month, enrolled = float(row[column.LOG_MONTH]), int(row[column.LOG_ENROLLED])
+    return Look(number, month, enrolled, float(row[column.LOG_ALIKE]), tuple(seen))
+
+
+def _known(values: NDArray[np.float64], at: int) -> Known:
+    return Known(int(values[at]), int(values[at + 1]), float(values[at + 2]))
+
+
+def _answers(
+    setting: PlatformSetting, job: Job, index: int, look: int, values: NDArray[np.float64]
+) -> Iterator[tuple[Answer, ...]]:
+    """Yield what each rule sees of an arm at a look; nothing where it is silent."""
+    table = job.plan.rules
+    known = values[column.LOG_ANSWERS :]
+    for rule, spec in zip(table.rules, setting.design.rules, strict=True):
+        rows = range(int(rule["first"]), int(rule["end"]))
+        cuts = [float(table.threshold[row, look, index]) for row in rows]
+        waits = values[column.LOG_PATIENTS] < spec.from_patients
+        if waits or any(math.isnan(cut) for cut in cuts):
+            yield ()
+            continue
+        found = []
+        for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
+            question = int(table.conditions["question"][row])
+            answer = Answer(condition.subject, condition.comparison, float(known[question]), cut)
+            if question >= TAILS and (condition.below is not None) != setting.lower_is_better:
+                answer = answer._replace(value=1.0 - answer.value, threshold=1.0 - cut)  # stored as the other side
+            found.append(answer)
+        yield tuple(found)
+
+
+def find_platform(scenario: Scenario, design: str, truth: str, seed: int, kind: str, among: range) -> int | None:
+    """Return the first replicate of `among` that is of the kind, or None.
+
+    success: of some arm; futility: of some arm; false-positive: success of an arm that is no better; near-miss: an arm
+    without success, where a rule of efficacy fell short by `replay.NEAR` at most.
+    """
+    job, setting = platform_job(scenario, design, truth, 1), PlatformSetting.of(scenario, design)
+    if kind == "near-miss":
+        found = (r for r in among if _near_miss(replay_platform(scenario, design, truth, seed, r)))
+        return next(found, None)
+    null = np.array(null_arms(setting, truth))
+    for start in range(among.start, among.stop, 4096):
+        rows = play(job, seed, start, min(start + 4096, among.stop)).integers
+        verdict = rows[:, column.HEAD :].reshape(len(rows), len(null), column.OF_ARM)[:, :, column.VERDICT]
+        hits = {
+            "success": (verdict == EFFICACY).any(axis=1),
+            "futility": (verdict == FUTILITY).any(axis=1),
+            "false-positive": ((verdict == EFFICACY) & null).any(axis=1),
+        }[kind]
+        if hits.any():
+            return start + int(np.flatnonzero(hits)[0])
+    return None
+
+
+def _near_miss(trial: PlatformReplay) -> bool:
+    won = {arm for arm, verdict in zip(trial.setting.arms, trial.verdicts, strict=True) if verdict == EFFICACY}
+    for look in trial.looks:
+        for seen in look.arms:
+            for rule, answers in zip(trial.setting.design.rules, seen.answers, strict=False):
+                if rule.stop_for == "efficacy" and answers and seen.arm not in won:
+                    distances = [(answer.distance, NEAR[answer.subject]) for answer in answers]
+                    if any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances):
+                        return True
+    return False

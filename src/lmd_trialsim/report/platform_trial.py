@@ -1,0 +1,145 @@
+"""One platform trial for people: its patients, each look with what the rules saw of each arm, and the ending."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm
+from lmd_trialsim.kernel.desk import FULL, MISSING, NOT_EVALUABLE, RESPONSE, WAITING
+from lmd_trialsim.kernel.rules import GO_ON
+from lmd_trialsim.platform_replay import Known, Look, Patient, PlatformReplay, Seen
+from lmd_trialsim.report import page
+from lmd_trialsim.report.spoken import SIGNS, plain, tell
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
+
+
+def parts(trial: PlatformReplay, name: str) -> Iterator[RenderableType]:
+    """Yield the page. name: of the design."""
+    scenario = trial.setting.scenario
+    yield page.heading(scenario.title)
+    yield page.prose(
+        f"replicate {trial.replicate} of design {name} under truth {trial.truth}, seed {trial.seed}, "
+        f"scenario {scenario.digest()}"
+    )
+    yield page.heading("\nRules, in order, asked of every arm that is judged")
+    for number, rule in enumerate(trial.setting.design.rules):
+        yield page.inset(f"{number + 1}. {describe(rule)}")
+    yield page.heading("\nPatients")
+    yield _patients(trial)
+    for look in trial.looks:
+        yield from _look(look, trial)
+    yield page.heading("\nEnding")
+    yield from map(page.inset, _ending(trial))
+
+
+def describe(rule: ArmRule) -> str:
+    """Return the rule in English."""
+    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_cut(c)}" for c in rule.conditions)
+    at = {"all": "", "interim": ", at interim looks", "final": ", at the arm's last look"}
+    when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else at[rule.at]
+    waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
+    return f"stop for {rule.stop_for} if {said}{when}{waits}"
+
+
+def subject(condition: ArmCondition) -> str:
+    """Return what a condition looks at, as in `P(difference > 0)`."""
+    if condition.probability_that is None:
+        return "the estimate" if condition.estimate_of else str(condition.number_of)
+    if condition.probability_that == "best":
+        return "P(best)"
+    below = condition.below is not None
+    bound = condition.below if condition.below is not None else condition.above
+    return f"P({condition.probability_that.replace('_', ' ')} {'<' if below else '>'} {bound:g})"
+
+
+def _cut(condition: ArmCondition) -> str:
+    cut = condition.cut
+    if isinstance(cut, ByArm):
+        return "a number by arm"
+    return ", ".join(f"{one:g}" for one in cut) + " look by look" if isinstance(cut, list) else f"{cut:g}"
+
+
+def _patients(trial: PlatformReplay) -> RenderableType:
+    strata = len(trial.setting.scenario.population.stratum_names()) > 1
+    header = ["patient", "month", *(["stratum"] if strata else []), "arm", "what happens"]
+    rows = [
+        [str(p.number), f"{p.month:.2f}", *([p.stratum] if strata else []), p.arm, _course(p, trial)]
+        for p in trial.patients
+    ]
+    return page.grid(header, rows, left=len(header))
+
+
+def _course(patient: Patient, trial: PlatformReplay) -> str:
+    """Return what happens to a patient, without regard to the end of the trial."""
+    kind = trial.setting.endpoint.kind
+    if kind == "time_to_event":
+        event, censor = patient.event, patient.censor
+        if event <= censor:
+            return f"event in month {patient.month + event:.2f}"
+        return "no event" if math.isinf(censor) else f"lost in month {patient.month + censor:.2f}"
+    words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
+    bad = "no response"
+    if kind == "survival_at_month":
+        words[RESPONSE], bad = "event-free", "event"
+    return f"{words.get(patient.outcome, bad)}, known in month {patient.month + trial.setting.delay:.2f}"
+
+
+def _look(look: Look, trial: PlatformReplay) -> Iterator[RenderableType]:
+    yield page.heading(f"\nLook {look.number}, month {look.month:.2f}: {look.enrolled} enrolled")
+    total = sum(seen.share for seen in look.arms)
+    for number, seen in enumerate(look.arms):
+        if number == 0 and trial.setting.control is not None:
+            yield page.inset(f"{seen.arm}, the control: {_counts(seen.own, trial)}")
+        elif seen.status == WAITING:
+            yield page.inset(f"{seen.arm}: not open yet")
+        elif seen.look is not None or seen.status <= FULL:
+            judged = "" if seen.look is not None else ": not judged at this look"
+            against = f", against {_counts(seen.controls, trial)}" if trial.setting.control is not None else ""
+            share = f", share {seen.share / total:.3f} until now" if total > 0.0 else ""
+            yield page.inset(f"{seen.arm}: {_counts(seen.own, trial)}{against}{share}{judged}")
+            for line in _of_rules(seen, trial):
+                yield page.inset(f"  {line}")
+    if not math.isnan(look.alike):
+        yield page.inset(f"P(all arms left are alike) = {plain(look.alike)}")
+
+
+def _counts(known: Known, trial: PlatformReplay) -> str:
+    if trial.setting.endpoint.kind == "time_to_event":
+        return f"{known.counted} events of {known.patients} in {known.months:.1f} months"
+    return f"{known.counted} of {known.patients}"
+
+
+def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
+    if seen.look is None:
+        return
+    for number, (rule, answers) in enumerate(zip(trial.setting.design.rules, seen.answers, strict=True), 1):
+        if not answers:
+            yield f"rule {number}: silent"
+        for answer, condition in zip(answers, rule.conditions, strict=False):
+            yield f"rule {number}: {tell(answer, subject(condition))}"
+    if seen.verdict != GO_ON:
+        yield f"{VERDICTS[seen.verdict]}: the arm closes"
+    else:
+        yield "no rule speaks"
+
+
+def _ending(trial: PlatformReplay) -> Iterator[str]:
+    rows = zip(trial.setting.arms, trial.verdicts, trial.estimates, trial.effects, strict=True)
+    for number, (arm, verdict, estimate, effect) in enumerate(rows):
+        if number == 0 and trial.setting.control is not None:
+            continue
+        told = "never judged" if verdict is None else f"{VERDICTS[verdict]}, estimate {plain(estimate)}"
+        yield f"{arm}: {told}; true {trial.setting.scale} {plain(effect)}."
+    selected = "no arm is selected" if trial.selected is None else f"{trial.selected} is selected"
+    how = ", closed as it stood" if trial.closed else ", stopped as all arms left are alike" if trial.alike else ""
+    away = trial.arrived - len(trial.patients)
+    yield (
+        f"Decided in month {trial.months:.2f} with {page.count(len(trial.patients), 'patient')}, {away} turned away"
+        f"{how}: {selected}."
+    )
