@@ -22,13 +22,15 @@ RESPONSE = "response: {kind: binary, assessed_after_months: 1.5}"
 RATES = "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}"
 SURVIVAL = "os: {kind: time_to_event}"
 TIMES = "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}"
-ENDPOINT = {"survival": SURVIVAL, "binary": RESPONSE, "basket": RESPONSE, "times": SURVIVAL}
+ENDPOINT = {"survival": SURVIVAL, "binary": RESPONSE, "basket": RESPONSE, "times": SURVIVAL, "platform": RESPONSE}
 COURSES = {
     "survival": TIMES,
     "times": TIMES,
     "binary": RATES,
     "basket": RATES,
+    "platform": "response: {control: {rate: 0.2}, first: {rate: 0.4}, second: {same_as: control}, third: {rate: 0.3}}",
 }
+ARMS = {"platform": "control: {control: true}\nfirst: {}\nsecond: {}\nthird: {}"}
 TWO_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
 THREE_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.3, c: 0.2}"
 POPULATION = {
@@ -36,6 +38,7 @@ POPULATION = {
     "binary": TWO_STRATA,
     "basket": THREE_STRATA,
     "times": THREE_STRATA,
+    "platform": THREE_STRATA,
 }
 DESIGN = {
     "survival": """
@@ -76,6 +79,14 @@ DESIGN = {
           analysis: {kind: gamma_exponential, prior: {events: 1, months: 4}}
           rules: [{stop_for: efficacy, when: {probability_that: median, above: null_median, exceeds: 0.95}}]
     """,
+    "platform": """
+        plain:
+          kind: platform
+          endpoint: response
+          max_patients: 40
+          analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+          rules: [{stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.95}}]
+    """,
 }
 
 
@@ -93,7 +104,7 @@ def scenario_around(section: str, kind: str | None, snippet: str) -> str:
     parts = {
         "population": POPULATION[kind],
         "endpoints": ENDPOINT[kind],
-        "arms": "control: {control: true}\ntreatment: {}",
+        "arms": ARMS.get(kind, "control: {control: true}\ntreatment: {}"),
         "truths": f"plain: {{{COURSES[kind]}}}",
         "designs": textwrap.dedent(DESIGN[kind]).strip(),
     }

@@ -100,6 +100,6 @@ def _of_arm(tally: ArmTally, facts: ArmFacts, number: int, arm: str) -> Iterator
     yield mean("expected_months_to_decision", tally.decided[number], arm)
     yield mean("mean_estimate", tally.estimates[number], arm)
     yield mean("bias", tally.errors[number], arm)
-    yield mean("bias_if_success", tally.errors_of_successes[number], arm)
+    yield mean("bias_given_success", tally.errors_of_successes[number], arm)
     yield root_mean_square("root_mean_square_error", tally.errors[number], arm)
     yield proportion("coverage", int(tally.covered[number]), int(tally.intervals[number]), arm)

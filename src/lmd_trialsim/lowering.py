@@ -13,6 +13,7 @@ from lmd_trialsim.designs.allocation import AllToOne
 from lmd_trialsim.designs.asking import Asker
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import General, TwoArm
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.engine.plan import Limits, TrialPlan
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.enrolment import Enrolment
@@ -38,7 +39,7 @@ class Setting(NamedTuple):
     def of(cls, scenario: Scenario, design: str) -> Setting:
         """Return the setting of the design of this name."""
         spec = scenario.designs[design]
-        assert not isinstance(spec, Basket)
+        assert not isinstance(spec, Basket | Platform)
         general = spec.general()
         return cls(scenario, general, arms_of(scenario, general), scenario.population.stratum_names())
 

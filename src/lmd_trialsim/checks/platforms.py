@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
-from lmd_trialsim.designs.arm_allocation import AdaptiveAllocation, FixedAllocation
+from lmd_trialsim.designs.arm_allocation import FixedAllocation
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
 from lmd_trialsim.reading import At
@@ -129,7 +129,6 @@ def _of_allocation(scenario: Scenario, at: Place, design: Platform, places: list
             text = "the population has no strata. Say population: strata:, or remove it."
             yield At((*here, "stratify_by"), text, key=True)
         return
-    assert isinstance(allocation, AdaptiveAllocation)
     if design.looks is None:
         text = "shares follow what looks find, and there is no interim look: nothing would ever be known. Add looks."
         yield At((*here, "kind"), text)

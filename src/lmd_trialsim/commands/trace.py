@@ -45,8 +45,8 @@ def command(
 
     Play one trial of a run again, the very same one, and print its patients, what each look knew, each rule's answer
     against its threshold, and the ending. A false-positive is a success under a null truth; a near-miss falls short of
-    efficacy by 0.01 of a probability, 0.1 of z, or one response; in a basket trial, of some basket, on a platform, of some
-    arm. Status 1 if no such trial is found.
+    efficacy by 0.01 of a probability, 0.1 of z, or one response; in a basket trial, of some basket, on a platform, of
+    some arm. Status 1 if no such trial is found.
     """
     path, scenario = opened(file)
     del path

@@ -1,4 +1,4 @@
-"""The plan of a trial that is judged arm by arm: arms that enter, fill, are judged and leave, beside a shared control."""
+"""The plan of a trial that is judged arm by arm: arms that enter, are judged and leave, beside a shared control."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def answers_of_arm(plan, desk, number):
 
 @kernel
 def is_last(plan, desk, arm, month):
-    """Return whether the look is the arm's last: it is full and its patients have been assessed, or the trial is over."""
+    """Return whether the look is the arm's last: it is full and all its patients are assessed, or the trial is over."""
     return desk.state[0].exhausted or (arm.status == FULL and month >= arm.last + plan.limits.delay - A_MOMENT)
 
 

@@ -107,7 +107,7 @@ def forget_arms(desk):
 @kernel
 def runs(arm):
     """Return whether the arm has entered and has not been decided on."""
-    return arm.status == OPEN or arm.status == FULL
+    return arm.status in (OPEN, FULL)
 
 
 @kernel
@@ -117,7 +117,7 @@ def let_arms_enter(plan, desk, month):
     taken = 0
     for number in range(desk.arms.shape[0]):
         status = desk.arms[number].status
-        taken += 1 if number != state.control and (status == OPEN or status == CLOSING) else 0
+        taken += 1 if number != state.control and status in (OPEN, CLOSING) else 0
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if arm.status != WAITING or state.enrolled < plan.enters_patients[number] or arm.queued > month + A_MOMENT:

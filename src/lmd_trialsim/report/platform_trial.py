@@ -126,7 +126,8 @@ def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
     if seen.verdict != GO_ON:
         yield f"{VERDICTS[seen.verdict]}: the arm closes"
     else:
-        yield "no rule speaks"
+        last = seen.look == trial.setting.design.look_count
+        yield "no rule speaks: inconclusive" if last else "no rule speaks"
 
 
 def _ending(trial: PlatformReplay) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 from lmd_trialsim.designs.allocation import AllocationSpec
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import General, SingleArm, TwoArm
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.endpoints import BinaryEndpoint, SurvivalAtMonth, TimeToEventEndpoint
 from lmd_trialsim.reference.twin.courses import NEVER, Fate, fate, rate
@@ -44,7 +45,7 @@ class Person:
 def context_of(scenario: Scenario, design_name: str) -> Context:
     """Return the design of this name, in its general form, with the names resolved that it uses."""
     spec = scenario.designs[design_name]
-    assert not isinstance(spec, Basket)
+    assert not isinstance(spec, Basket | Platform)
     design: General = spec.general()
     endpoint = scenario.endpoints[design.endpoint]
     cap = scenario.population.enrolment_cap
