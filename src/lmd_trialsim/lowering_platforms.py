@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.analyses.arm_rates import ABSOLUTE, AGAINST_CONTROL, MOST_REMEMBERED, ArmRates, nodes_for, table_of
 from lmd_trialsim.checks.platforms import control_of
 from lmd_trialsim.designs.arm_allocation import allocation_of
+from lmd_trialsim.designs.arm_analyses import ArmFrame
 from lmd_trialsim.designs.arm_looks import schedule_of
 from lmd_trialsim.designs.asking import TIE
 from lmd_trialsim.designs.platform import ArmCondition, ByArm, Place, Platform
-from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, TAILS, ArmLimits, ArmPlan
+from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, STATISTIC, TAILS, ArmLimits, ArmPlan
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
+from lmd_trialsim.evidence.quantities import FIFTY_YEARS
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, Randomising
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.lowering import endpoint_of, rates_of, shares_of
+from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -65,10 +67,22 @@ class PlatformSetting(NamedTuple):
         """Whether the lower rate is the better one."""
         return getattr(self.endpoint, "better", "higher") == "lower"
 
+    def lower_is_better_of(self, quantity: str) -> bool:
+        """Whether a lower value of the quantity is the better one."""
+        return quantity == "hazard_ratio" or (quantity != "median" and self.lower_is_better)
+
     @property
     def scale(self) -> str:
         """What estimates are of, in words."""
+        if self.endpoint.kind == "time_to_event":
+            return "log hazard ratio to the control" if self.control is not None else "log of the median"
         return "difference to the control" if self.control is not None else "rate"
+
+    @property
+    def direction(self) -> float:
+        """1 where a larger estimate is the better one, -1 where a smaller one is."""
+        lower = self.control is not None if self.endpoint.kind == "time_to_event" else self.lower_is_better
+        return -1.0 if lower else 1.0
 
     @property
     def delay(self) -> float:
@@ -90,24 +104,52 @@ class PlatformSetting(NamedTuple):
         """The most patients of all arms together."""
         return self.design.max_patients
 
-    def rates(self, truth: str) -> Array:
-        """Return the true rate of each arm in the strata that it is open to, (arms,)."""
+    def _by_stratum(self, truth: str) -> Array:
+        """Return the true rate, or median in months, of each arm in each stratum, (arms, strata)."""
         strata = self.scenario.population.stratum_names()
-        rates = np.array(rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata))
+        if self.endpoint.kind == "time_to_event":
+            return np.array([[min(curve.median(), FIFTY_YEARS) for curve in row] for row in self.curves(truth)])
+        world = self.scenario.truths[truth]
+        return np.array(rates_of(self.scenario, world, self.design.endpoint, self.arms, strata))
+
+    def curves(self, truth: str) -> list[list[Curve]]:
+        """Return the event times by arm and stratum."""
+        courses = self.scenario.truths[truth].courses[self.design.endpoint]
+        strata = self.scenario.population.stratum_names()
+        return [[curve_in(courses, arm, stratum, self.scenario.control) for stratum in strata] for arm in self.arms]
+
+    def _averaged(self, values: Array) -> Array:
+        """Return the average over the strata that each arm is open to, (arms,), of (arms, strata)."""
         weight = self.takes * np.array(shares_of(self.scenario))
-        return np.asarray((rates * weight).sum(axis=1) / weight.sum(axis=1))
+        return np.asarray((values * weight).sum(axis=1) / weight.sum(axis=1))
+
+    def values(self, truth: str) -> Array:
+        """Return the true rate, or median in months, of each arm in the strata that it is open to, (arms,)."""
+        return self._averaged(self._by_stratum(truth))
 
     def effects(self, truth: str) -> Array:
-        """Return the true effect of each arm, (arms,): the difference to the control in the strata that it is open to.
+        """Return the true effect of each arm, (arms,), on the scale of estimates, in the strata that it is open to.
 
-        Of the control, and where there is none, the rate.
+        The difference of rates or the log hazard ratio to the control; without one, the rate or the log of the median.
+        NaN where there is no one such number.
         """
-        strata = self.scenario.population.stratum_names()
-        rates = np.array(rates_of(self.scenario, self.scenario.truths[truth], self.design.endpoint, self.arms, strata))
-        weight = self.takes * np.array(shares_of(self.scenario))
-        if self.control is not None:
-            rates = np.vstack([rates[:1], rates[1:] - rates[0]])
-        return np.asarray((rates * weight).sum(axis=1) / weight.sum(axis=1))
+        if self.endpoint.kind == "time_to_event":
+            return self._log_effects(truth)
+        rates = self._by_stratum(truth)
+        return self._averaged(rates - rates[0] if self.control is not None else rates)
+
+    def _log_effects(self, truth: str) -> Array:
+        curves = self.curves(truth)
+        open_to = [[k for k, takes in enumerate(row) if takes] for row in self.takes]
+        if self.control is None:
+            found = [{math.log(row[k].median()) for k in strata} for row, strata in zip(curves, open_to, strict=True)]
+        else:
+            found = [
+                {log_hazard_ratio(curves[0][k], row[k]) for k in strata}
+                for row, strata in zip(curves, open_to, strict=True)
+            ]
+        one = [values.pop() if len(values) == 1 else math.nan for values in found]
+        return np.array([value if math.isfinite(value) else math.nan for value in one])
 
 
 def null_arms(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
@@ -115,11 +157,17 @@ def null_arms(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
 
     Without a control: it is not the one best arm. The control's own entry is True.
     """
+    if setting.control is not None and setting.endpoint.kind == "time_to_event":
+        curves = setting.curves(truth)
+        return tuple(
+            all(lives_no_longer(curves[0][k], row[k]) for k, open_to in enumerate(takes) if open_to)
+            for row, takes in zip(curves, setting.takes, strict=True)
+        )
     sign = -1.0 if setting.lower_is_better else 1.0
-    effects = sign * setting.effects(truth)
     if setting.control is not None:
-        return (True, *(bool(effect <= 1e-12) for effect in effects[1:]))
-    best = [bool(effect >= effects.max() - 1e-12) for effect in effects]
+        return tuple(bool(effect <= 1e-12) for effect in sign * setting.effects(truth))
+    values = sign * setting.values(truth)
+    best = [bool(value >= values.max() - 1e-12) for value in values]
     return tuple(not (one and sum(best) == 1) for one in best)
 
 
@@ -143,13 +191,13 @@ class _Rules:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
         cuts = self._cuts(condition, speaks)
         cuts = cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
-        question = {"estimate_of": ESTIMATE, "number_of": COUNTED}.get(condition.subject, BEST)
+        question = {"estimate_of": ESTIMATE, "number_of": COUNTED, "statistic": STATISTIC}.get(condition.subject, BEST)
         if condition.probability_that not in (None, "best"):
             below = condition.below is not None
             bound = condition.below if below else condition.above
             assert bound is not None
             assert condition.probability_that is not None
-            if below != self.setting.lower_is_better:  # bounds are of P(better than the bound)
+            if below != self.setting.lower_is_better_of(condition.probability_that):  # bounds are of P(better)
                 sign, cuts = -sign, 1.0 - cuts
             key = (condition.probability_that, bound)
             if key not in self.bounds:
@@ -178,55 +226,6 @@ class _Rules:
 def bounds_of(setting: PlatformSetting) -> list[tuple[str, float]]:
     """Return the quantities and bounds of posterior probabilities that rules look at."""
     return _Rules(setting).bounds
-
-
-def _rates(setting: PlatformSetting, bounds: list[tuple[str, float]], truth: str) -> ArmRates:
-    """Return the analysis of response rates."""
-    analysis: Any = setting.design.analysis
-    arms, lower = setting.arms, setting.lower_is_better
-    sign = -1.0 if lower else 1.0
-    priors = [analysis.of_arm(arm) for arm in arms]
-    pairs = [(p.beta, p.alpha) if lower else (p.alpha, p.beta) for p in priors]
-    compares = setting.control is not None
-    effects = setting.effects(truth)
-    shifts = [0.0]
-    alike = setting.design.ends_if_alike
-
-    def section(difference: float) -> int:
-        near = [i for i, known in enumerate(shifts) if abs(known - difference) < 1e-12]
-        if not near:
-            shifts.append(difference)
-        return near[0] if near else len(shifts) - 1
-
-    kinds, values, sections = [], [], []
-    for quantity, bound in bounds:
-        absolute = quantity == "rate"
-        kinds.append(ABSOLUTE if absolute else AGAINST_CONTROL)
-        values.append((1.0 - bound if lower else bound) if absolute else sign * bound)
-        sections.append(0 if absolute else section(sign * bound))
-    of_truth = [section(sign * effect) if compares and number else 0 for number, effect in enumerate(effects)]
-    within = section(alike.within) if alike is not None else 0
-    node, weight = nodes_for(setting.in_all, min(min(pair) for pair in pairs))
-    distinct = list(dict.fromkeys(pairs))
-    tabulated, table = table_of(distinct, setting.in_all, node, weight, np.array(shifts))
-    return ArmRates(
-        np.array([a for a, _ in pairs]),
-        np.array([b for _, b in pairs]),
-        np.array([distinct.index(pair) for pair in pairs]),
-        int(lower),
-        int(compares),
-        node,
-        weight,
-        np.array(shifts),
-        np.array(kinds or [0]),
-        np.array(values or [0.0]),
-        np.array(sections or [0]),
-        effects,
-        np.array(of_truth),
-        within,
-        tabulated,
-        table,
-    )
 
 
 def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomising:
@@ -271,35 +270,44 @@ def _keep(design: Platform, looks: int) -> NDArray[np.int64]:
 def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[ArmPlan, Room]:
     """Return the plan of a platform design under a truth, and the room that a trial of it needs."""
     setting = PlatformSetting.of(scenario, design_name)
-    design = setting.design
-    rules = _Rules(setting)
-    analysis = _rates(setting, rules.bounds, truth)
+    design, rules = setting.design, _Rules(setting)
     alike = design.ends_if_alike
-    ranks = any(c.probability_that == "best" for rule in design.rules for c in rule.conditions)
-    limits = ArmLimits(
-        rules.looks,
-        setting.delay,
-        design.months_to_decide,
-        len(rules.bounds),
-        int(ranks),
-        int(design.ends_with == "first_success"),
-        int(setting.control is None),
-        0,
-        -1.0 if setting.lower_is_better else 1.0,
-        math.inf if alike is None else alike.exceeds,
+    frame = ArmFrame(
+        setting.arms,
+        setting.control is not None,
+        setting.lower_is_better,
+        rules.bounds,
+        setting.effects(truth),
+        setting.in_all,
+        alike.within if alike is not None else 0.0,
     )
+    analysis, memory = design.analysis.model(frame)
     plan = ArmPlan(
         _randomising(setting, truth, analysis),
         schedule_of(design.looks, setting.delay),
         analysis,
         rules.table(),
         _keep(design, rules.looks),
-        limits,
+        _limits(setting, rules),
     )
     arms, strata = len(setting.arms), len(scenario.population.stratum_names())
-    size = len(analysis.node) * (1 + len(analysis.shift))
-    entries = 1
-    if analysis.tabulated < setting.in_all:
-        entries = 2 ** max(math.floor(math.log2(MOST_REMEMBERED / size)), math.ceil(math.log2(4 * arms)))
-    room = Room(setting.in_all, arms, strata, TAILS + len(rules.bounds) + 1, size, (entries, size))
+    answers = TAILS + len(rules.bounds)
+    room = Room(setting.in_all, arms, strata, answers, memory.scratch, (memory.entries, memory.size))
     return canonical(plan), room
+
+
+def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
+    design, alike = setting.design, setting.design.ends_if_alike
+    asked = [c.probability_that for rule in design.rules for c in rule.conditions]
+    return ArmLimits(
+        looks=rules.looks,
+        delay=setting.delay,
+        months_to_decide=design.months_to_decide,
+        bounds=len(rules.bounds),
+        ranks=int("best" in asked),
+        ends_with_success=int(design.ends_with == "first_success"),
+        last_wins=int(setting.control is None),
+        replaces=0,
+        direction=setting.direction,
+        alike_above=math.inf if alike is None else alike.exceeds,
+    )

@@ -42,7 +42,7 @@ def platform_job(scenario: Scenario, design: str, truth: str, replicates: int) -
 
 def truth_of(setting: PlatformSetting, truth: str) -> OfTruth:
     """Return what the tally needs to know of a truth."""
-    values = (-1.0 if setting.lower_is_better else 1.0) * setting.rates(truth)
+    values = (-1.0 if setting.lower_is_better else 1.0) * setting.values(truth)
     return OfTruth(setting.effects(truth), values, null_arms(setting, truth), setting.control is not None)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln, roots_legendre
 
-from lmd_trialsim.kernel.desk import ENDED, WAITING
+from lmd_trialsim.analyses.arm_tests import AGAINST_CONTROL
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import all_alike, estimate_of_arm, rank_arms, tail_of_arm, weigh_arms
+from lmd_trialsim.kernel.randomising import takes_part
+from lmd_trialsim.kernel.seams import all_alike, estimate_of_arm, rank_arms, statistic_of_arm, tail_of_arm, weigh_arms
 from lmd_trialsim.kernel.special import beta_cdf
 
 MOST_TABULATED = 6_000_000
@@ -26,7 +27,6 @@ MOST_TABULATED = 6_000_000
 MOST_REMEMBERED = 4_000_000
 """Numbers that are remembered, by a thread."""
 
-AGAINST_CONTROL, ABSOLUTE = 0, 1
 EDGE = 7.0
 """Standard deviations from its mean, on the scale of the angle, beyond which a density counts as nothing."""
 
@@ -181,13 +181,6 @@ def _in_use(desk, place):
 
 
 @kernel
-def _taking_part(desk, number):
-    """Return whether an arm takes part in comparisons: it has entered and has not been closed."""
-    status = desk.arms[number].status
-    return status != WAITING and status != ENDED
-
-
-@kernel
 def _dot(one, other, start, nodes):
     """Return the sum of one[node] * other[start + node], in eight sums side by side; nodes come in eights."""
     s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -213,7 +206,7 @@ def weigh_arm_rates(analysis: ArmRates, desk):
         desk.arms[number].other = 0
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        if _taking_part(desk, number):
+        if takes_part(desk, number):
             arm.own = _find(analysis, desk, number, arm.patients, arm.responses)
             if analysis.compares and number != control:
                 arm.other = _find(analysis, desk, control, arm.control_patients, arm.control_responses)
@@ -244,7 +237,7 @@ def _times_others(analysis, desk, product, number, beyond):
     """Multiply the product, (nodes,), by what the other arms have between a node and section `beyond`; 0: below it."""
     nodes = analysis.node.shape[0]
     for other in range(desk.arms.shape[0]):
-        if other == number or not _taking_part(desk, other):
+        if other == number or not takes_part(desk, other):
             continue
         place = desk.arms[other].own
         row = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
@@ -265,7 +258,7 @@ def rank_arm_rates(analysis: ArmRates, desk, better):
         arm = desk.arms[number]
         arm.best = 0.0
         arm.better = 0.0
-        if not _taking_part(desk, number):
+        if not takes_part(desk, number):
             continue
         for node in range(nodes):
             product[node] = 1.0
@@ -283,7 +276,7 @@ def rates_all_alike(analysis: ArmRates, desk):
     product = desk.scratch
     alike = 0.0
     for lowest in range(desk.arms.shape[0]):
-        if _taking_part(desk, lowest):
+        if takes_part(desk, lowest):
             for node in range(nodes):
                 product[node] = 1.0
             _times_others(analysis, desk, product, lowest, analysis.within)
@@ -308,3 +301,9 @@ def estimate_arm_rate(analysis: ArmRates, desk, arm):
     other = d / (c + d) if analysis.lower else c / (c + d)
     beyond = math.nan if math.isnan(truth) else _beyond(analysis, desk, arm, analysis.truth_section[arm])
     return own - other, beyond
+
+
+@statistic_of_arm.case
+def no_statistic_of_rates(analysis: ArmRates, desk, arm):
+    """There is none."""
+    return math.nan

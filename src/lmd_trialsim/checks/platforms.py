@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.designs.arm_allocation import FixedAllocation
+from lmd_trialsim.designs.arm_analyses import ArmLogRank
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
 from lmd_trialsim.reading import At
@@ -15,10 +16,15 @@ from lmd_trialsim.reading import At
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
-ANALYSES = {"binary": ("beta_binomial",), "survival_at_month": ("beta_binomial",), "time_to_event": ()}
+OF_TIMES = ("gamma_exponential", "log_rank")
+ANALYSES = {"binary": ("beta_binomial",), "survival_at_month": ("beta_binomial",), "time_to_event": OF_TIMES}
 """The analyses that go with an endpoint."""
 
-WORDS = {"beta_binomial": (("best", "difference", "rate"), "responses")}
+WORDS = {
+    "beta_binomial": (("best", "difference", "rate"), "responses"),
+    "gamma_exponential": (("best", "hazard_ratio", "median"), "events"),
+    "log_rank": (("hazard_ratio",), "events"),
+}
 """What probability_that and number_of may say under an analysis."""
 
 OF_CONTROL = ("difference", "hazard_ratio")
@@ -188,6 +194,9 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         yield At((*at, "analysis", "kind"), text, got=analysis.kind, allowed=", ".join(allowed))
         return
     arms = arms_of_platform(scenario, design)
+    if isinstance(analysis, ArmLogRank):
+        yield from _of_test(scenario, at, design)
+        return
     for arm in analysis.priors:
         if arm not in arms:
             yield unknown((*at, "analysis", "priors", arm), arm, arms, "arm of this design", key=True)
@@ -195,9 +204,26 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
     if analysis.prior is None and missing:
         text = f"says no prior of {missing[0]}. Add it, or prior: for all."
         yield At((*at, "analysis", "priors"), text, key=True)
-    if endpoint.kind != "time_to_event" and design.follow_up_months:
+    times = endpoint.kind == "time_to_event"
+    if design.ends_if_alike is not None and times:
+        yield At((*at, "ends_if_alike"), "is of rates; the endpoint is a time to an event. Remove it.", key=True)
+    if design.looks is not None and design.looks.events is not None and not times:
+        text = "are of a time to an event; the endpoint is binary. Use evaluable."
+        yield At((*at, "looks", "events"), text, key=True)
+    if not times and design.follow_up_months:
         text = "goes with times to an event; here looks count whom has been assessed. Remove it."
         yield At((*at, "follow_up_months"), text, key=True)
+
+
+def _of_test(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
+    """Yield what a test of arms against their controls cannot do."""
+    here = (*at, "analysis", "kind")
+    if control_of(scenario, design) is None:
+        yield At(here, "tests against a control, and there is none. Use gamma_exponential.", got=design.analysis.kind)
+    if design.allocation.kind in ("thall_wathen", "top_two"):
+        text = "says nothing of the probability to be best, which the allocation follows"
+        way_out = "Use allocation: trippa, or analysis: gamma_exponential."
+        yield At(here, text, got=design.analysis.kind, way_out=way_out)
 
 
 def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool) -> Iterator[At]:
@@ -230,6 +256,9 @@ def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCon
     elif word in OF_CONTROL and control_of(scenario, design) is None:
         text = "compares with a control, and there is none. Use best or rate."
         yield At((*at, "probability_that"), text, got=str(word))
+    if condition.statistic is not None and not isinstance(design.analysis, ArmLogRank):
+        text = "has no test statistic. Use probability_that, or analysis: log_rank."
+        yield At((*at, "statistic"), text, got=design.analysis.kind)
     if condition.number_of is not None and condition.number_of != counted:
         yield At((*at, "number_of"), "is not counted here", got=condition.number_of, allowed=counted)
     for side in ("above", "below"):

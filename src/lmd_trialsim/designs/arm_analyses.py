@@ -1,14 +1,42 @@
-"""Analyses of several arms as a person writes them."""
+"""Analyses of several arms as a person writes them, and what kernels read of them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lmd_trialsim.designs.analyses import BetaPrior
+from lmd_trialsim.analyses.arm_hazards import ArmHazards
+from lmd_trialsim.analyses.arm_rates import MOST_REMEMBERED, ArmRates, nodes_for, table_of
+from lmd_trialsim.analyses.arm_tests import ABSOLUTE, AGAINST_CONTROL, LogRankOfArms
+from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
+
+Array = NDArray[np.float64]
+
+
+class ArmFrame(NamedTuple):
+    """What the model of a platform design is built for."""
+
+    arms: list[str]  # the control first
+    control: bool  # whether there is one
+    lower: bool  # whether the lower value of the endpoint is the better one
+    bounds: list[tuple[str, float]]  # quantities and bounds of posterior probabilities that rules ask for
+    effects: Array  # (arms,) true effects on the scale of estimates; NaN where there is no one number
+    most: int  # patients in an arm
+    within: float  # the margin of equivalence
+
+
+class Memory(NamedTuple):
+    """What the desk must hold for a model."""
+
+    scratch: int = 1
+    entries: int = 1
+    size: int = 1
 
 
 class ArmBetaBinomial(Spec):
@@ -24,11 +52,96 @@ class ArmBetaBinomial(Spec):
             raise At(("kind",), "needs a prior. Add prior: {alpha: 1, beta: 1}.")
         return self
 
-    def of_arm(self, arm: str) -> BetaPrior:
-        """Return the prior of `arm`."""
-        prior = self.priors.get(arm, self.prior)
-        assert prior is not None
-        return prior
+    def model(self, frame: ArmFrame) -> tuple[ArmRates, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        sign = -1.0 if frame.lower else 1.0
+        priors = [self.priors.get(arm) or self.prior for arm in frame.arms]
+        pairs = [(p.beta, p.alpha) if frame.lower else (p.alpha, p.beta) for p in priors if p is not None]
+        shifts = [0.0]
+
+        def section(difference: float) -> int:
+            near = [i for i, known in enumerate(shifts) if abs(known - difference) < 1e-12]
+            if not near:
+                shifts.append(difference)
+            return near[0] if near else len(shifts) - 1
+
+        absolute = [quantity == "rate" for quantity, _ in frame.bounds]
+        values = [
+            (1.0 - bound if frame.lower else bound) if alone else sign * bound
+            for alone, (_, bound) in zip(absolute, frame.bounds, strict=True)
+        ]
+        sections = [0 if alone else section(value) for alone, value in zip(absolute, values, strict=True)]
+        of_truth = [
+            section(sign * effect) if frame.control and number and math.isfinite(effect) else 0
+            for number, effect in enumerate(frame.effects)
+        ]
+        within = section(frame.within) if frame.within else 0
+        node, weight = nodes_for(frame.most, min(min(pair) for pair in pairs))
+        distinct = list(dict.fromkeys(pairs))
+        tabulated, table = table_of(distinct, frame.most, node, weight, np.array(shifts))
+        size = table.shape[1]
+        entries = 1
+        if tabulated < frame.most:
+            entries = 2 ** max(math.floor(math.log2(MOST_REMEMBERED / size)), math.ceil(math.log2(4 * len(pairs))))
+        model = ArmRates(
+            alpha=np.array([a for a, _ in pairs]),
+            beta=np.array([b for _, b in pairs]),
+            kind=np.array([distinct.index(pair) for pair in pairs]),
+            lower=int(frame.lower),
+            compares=int(frame.control),
+            node=node,
+            weight=weight,
+            shift=np.array(shifts),
+            bound_kind=np.array([ABSOLUTE if alone else AGAINST_CONTROL for alone in absolute] or [0]),
+            bound=np.array(values or [0.0]),
+            section=np.array(sections or [0]),
+            truth=frame.effects,
+            truth_section=np.array(of_truth),
+            within=within,
+            tabulated=tabulated,
+            table=table,
+        )
+        return model, Memory(len(node), entries, size)
 
 
-ArmAnalysis = Annotated[ArmBetaBinomial, Field(discriminator="kind")]
+class ArmGammaExponential(Spec):
+    """Exponential times to an event, with independent gamma priors on the hazards of the arms."""
+
+    kind: Literal["gamma_exponential"]
+    prior: GammaPrior | None = Field(None, description="of every arm: {events, months}")
+    priors: dict[str, GammaPrior] = Field(default_factory=dict, description="by arm, where they differ")
+
+    @model_validator(mode="after")
+    def _proper(self) -> ArmGammaExponential:
+        if self.prior is None and not self.priors:
+            raise At(("kind",), "needs a prior. Add prior: {events: 0.5, months: 1}.")
+        return self
+
+    def model(self, frame: ArmFrame) -> tuple[ArmHazards, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        priors = [p for p in (self.priors.get(arm) or self.prior for arm in frame.arms) if p is not None]
+        kinds = [ABSOLUTE if quantity == "median" else AGAINST_CONTROL for quantity, _ in frame.bounds]
+        bounds = [math.log(2.0) / bound if quantity == "median" else bound for quantity, bound in frame.bounds]
+        model = ArmHazards(
+            events=np.array([p.events for p in priors]),
+            months=np.array([p.months for p in priors]),
+            compares=int(frame.control),
+            bound_kind=np.array(kinds or [0]),
+            bound=np.array(bounds or [1.0]),
+            truth=frame.effects,
+        )
+        return model, Memory()
+
+
+class ArmLogRank(Spec):
+    """The log-rank test of each arm against its control patients."""
+
+    kind: Literal["log_rank"]
+
+    def model(self, frame: ArmFrame) -> tuple[LogRankOfArms, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        bounds = [math.log(bound) for _, bound in frame.bounds]
+        return LogRankOfArms(np.array(bounds or [0.0]), frame.effects), Memory()
+
+
+ArmAnalysis = Annotated[ArmBetaBinomial | ArmGammaExponential | ArmLogRank, Field(discriminator="kind")]

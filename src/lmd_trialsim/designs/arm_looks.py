@@ -16,9 +16,10 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs
 from lmd_trialsim.kernel.screening import month_of_place
 from lmd_trialsim.kernel.seams import known_at, mark_due, settle
+from lmd_trialsim.kernel.sorting import kth_smallest
 from lmd_trialsim.reading import At
 
-UNITS = ("patients", "evaluable", "in_each", "months")
+UNITS = ("patients", "evaluable", "events", "in_each", "months")
 
 
 class EveryMonths(Spec):
@@ -51,6 +52,7 @@ class ArmLooks(Spec):
     evaluable: Numbers | None = Field(
         None, description="when so many patients of all arms together have come to their assessment"
     )
+    events: Numbers | None = Field(None, description="when so many events have been seen in all arms together")
     in_each: Numbers | None = Field(
         None, description="when an arm has so many evaluable patients of its own; that arm is judged"
     )
@@ -94,6 +96,12 @@ class AllTogether(NamedTuple):
     lag: int  # patients, the last ones, of whom nothing is known
 
 
+class OnEvents(NamedTuple):
+    """When all arms together have so many events."""
+
+    number: np.ndarray  # (looks,)
+
+
 class OnMonths(NamedTuple):
     """At calendar months."""
 
@@ -116,6 +124,8 @@ def schedule_of(looks: ArmLooks | None, delay: float) -> Any:
         return OnMonths(listed)
     if looks.unit == "in_each":
         return EachForItself(listed.astype(int), delay)
+    if looks.unit == "events":
+        return OnEvents(listed.astype(int))
     counted = looks.unit == "evaluable"
     return AllTogether(listed.astype(int), delay if counted else 0.0, looks.lag_patients)
 
@@ -137,6 +147,42 @@ def settle_all_together(schedule: AllTogether, desk, look):
     if math.isinf(state.due):
         state.due = month_of_place(desk, -1, schedule.number[look]) + schedule.delay
     return state.due
+
+
+@settle.case
+def settle_on_events(schedule: OnEvents, desk, look):
+    """The month of the so-manieth event of the patients taken; an event of one who comes later can only be earlier.
+
+    work[4] holds the months of their events, work[5] a copy to be put in order; state.ready counts the patients in it,
+    state.evaluable those among them whose event will be seen.
+    """
+    state, due = desk.state[0], desk.work[4]
+    wanted = schedule.number[look] if look < schedule.number.shape[0] else 0
+    while state.ready < state.enrolled:
+        person = desk.patients[state.ready]
+        seen = person.event <= person.censor and not math.isinf(person.event)
+        month = person.arrival + person.event if seen else math.inf
+        due[state.ready] = month
+        state.ready += 1
+        state.evaluable += 1 if seen else 0
+        if wanted and month < state.due < math.inf:
+            state.due = _largest_below(due, state.ready, state.due)
+    if not wanted:
+        return math.inf
+    if math.isinf(state.due) and state.evaluable >= wanted:
+        for patient in range(state.ready):
+            desk.work[5, patient] = due[patient]
+        state.due = kth_smallest(desk.work[5], state.ready, wanted - 1)
+    return state.due
+
+
+@kernel
+def _largest_below(values, count, bound):
+    """Return the largest of values[:count] that is below the bound."""
+    largest = 0.0
+    for place in range(count):
+        largest = max(largest, values[place] if values[place] < bound else 0.0)
+    return largest
 
 
 @settle.case
@@ -183,6 +229,12 @@ def mark_all_together(schedule: AllTogether, desk, month):
 
 
 @mark_due.case
+def mark_on_events(schedule: OnEvents, desk, month):
+    """All."""
+    _mark_all(desk)
+
+
+@mark_due.case
 def mark_on_months(schedule: OnMonths, desk, month):
     """All."""
     _mark_all(desk)
@@ -204,6 +256,12 @@ def mark_each(schedule: EachForItself, desk, month):
 def known_with_lag(schedule: AllTogether, desk):
     """All but the last so many."""
     return max(desk.state[0].enrolled - schedule.lag, 0)
+
+
+@known_at.case
+def known_on_events(schedule: OnEvents, desk):
+    """All."""
+    return desk.state[0].enrolled
 
 
 @known_at.case

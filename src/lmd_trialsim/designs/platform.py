@@ -14,7 +14,7 @@ from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
 
-SUBJECTS = ("probability_that", "estimate_of", "number_of")
+SUBJECTS = ("probability_that", "statistic", "estimate_of", "number_of")
 QUANTITIES = Literal["best", "difference", "rate", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
@@ -39,9 +39,8 @@ class ArmCondition(Spec):
     )
     above: Number | None = Field(None, description="the bound of probability_that; best has none")
     below: Number | None = Field(None, description="the bound of probability_that; best has none")
-    estimate_of: Literal["effect"] | None = Field(
-        None, description="the arm's estimate: posterior mean of the difference, rate, hazard ratio or median"
-    )
+    statistic: Literal["z"] | None = Field(None, description="the test statistic, positive where the arm is better")
+    estimate_of: Literal["effect"] | None = Field(None, description="the arm's estimate, on the scale of the analysis")
     number_of: Literal["responses", "events"] | None = Field(None, description="responses, or events, in the arm")
     exceeds: Cut | None = Field(None, description="holds where the number is above this; one, one a look, or by arm")
     at_least: Cut | None = Field(None, description="holds where the number is this or above")

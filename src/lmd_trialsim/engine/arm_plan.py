@@ -10,8 +10,8 @@ from lmd_trialsim.engine.cell_plan import CellRules
 from lmd_trialsim.kernel.randomising import Randomising
 
 # The answers that rules look at; the posterior probabilities of bounds follow.
-BEST, ESTIMATE, COUNTED = 0, 1, 2
-TAILS = 3
+BEST, ESTIMATE, COUNTED, STATISTIC = 0, 1, 2, 3
+TAILS = 4
 
 
 class ArmLimits(NamedTuple):

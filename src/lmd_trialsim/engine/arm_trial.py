@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, TAILS, ArmPlan
+from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, STATISTIC, TAILS, ArmPlan
 from lmd_trialsim.engine.arm_waiting import pass_time
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
@@ -25,6 +25,7 @@ from lmd_trialsim.kernel.seams import (
     observe_arms,
     play_trial,
     rank_arms,
+    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -47,6 +48,7 @@ def answers_of_arm(plan, desk, number):
     arm = desk.arms[number]
     desk.answers[BEST] = arm.best
     desk.answers[COUNTED] = arm.events + arm.responses
+    desk.answers[STATISTIC] = statistic_of_arm(plan.analysis, desk, number)
     desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
     for bound in range(plan.limits.bounds):
         desk.answers[TAILS + bound] = tail_of_arm(plan.analysis, desk, number, bound)

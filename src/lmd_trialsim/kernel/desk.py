@@ -107,6 +107,8 @@ ARM = np.dtype(
         ("share", "f8"),  # in proportion to which patients are allocated to it
         ("best", "f8"),  # probability that it is the best of the arms that run
         ("better", "f8"),  # probability that it is better than the control
+        ("effect", "f8"),  # estimate of a test
+        ("error", "f8"),  # its standard error
         ("own", "i8"),  # where the model keeps what it knows of the arm
         ("other", "i8"),  # and of the patients it is compared with
     ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmd_trialsim.kernel import random
-from lmd_trialsim.kernel.desk import CLOSING, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
+from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import admit, draw_arm, share_out, write_arrivals
@@ -51,6 +51,8 @@ def open_trial(plan, stream, desk):
     state.clocked = 0
     state.enrolled = 0
     state.known = 0
+    state.ready = 0
+    state.evaluable = 0
     state.placed = 0
     state.exhausted = 0
     state.decided = 0.0
@@ -108,6 +110,13 @@ def forget_arms(desk):
 def runs(arm):
     """Return whether the arm has entered and has not been decided on."""
     return arm.status in (OPEN, FULL)
+
+
+@kernel
+def takes_part(desk, number):
+    """Return whether an arm takes part in comparisons: it has entered and has not been closed."""
+    status = desk.arms[number].status
+    return status not in (WAITING, ENDED)
 
 
 @kernel

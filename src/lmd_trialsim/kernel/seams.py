@@ -191,6 +191,11 @@ def rank_arms(analysis, desk, better):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def statistic_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
+    """Return the test statistic of the arm, positive where it is better than its controls; NaN where there is none."""
+
+
+@Seam
 def all_alike(analysis, desk):  # type: ignore[no-untyped-def]
     """Return the probability that all arms that run are within the margin of equivalence of each other."""
 

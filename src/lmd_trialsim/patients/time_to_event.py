@@ -9,7 +9,8 @@ import numpy as np
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_cells
+from lmd_trialsim.kernel.randomising import forget_arms
+from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_arms, observe_cells
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -78,6 +79,28 @@ def observe_time_to_event_cells(endpoint: TimeToEvent, delay, desk, month):
         cell.patients += 1
         cell.events += person.status
         cell.months += person.follow
+
+
+@observe_arms.case
+def observe_times_of_arms(endpoint: TimeToEvent, desk, month, upto):
+    """Events and patient-months of every arm, and of the patients it is compared with."""
+    forget_arms(desk)
+    state = desk.state[0]
+    state.known = upto
+    for patient in range(upto):
+        person = desk.patients[patient]
+        follow_up(person, month)
+        arm = desk.arms[person.arm]
+        arm.patients += 1
+        arm.events += person.status
+        arm.months += person.follow
+        if person.arm == state.control:
+            for number in range(desk.arms.shape[0]):
+                if (person.matches >> number) & 1:
+                    of = desk.arms[number]
+                    of.control_patients += 1
+                    of.control_events += person.status
+                    of.control_months += person.follow
 
 
 @observe.case

@@ -50,7 +50,7 @@ def describe(rule: ArmRule) -> str:
 def subject(condition: ArmCondition) -> str:
     """Return what a condition looks at, as in `P(difference > 0)`."""
     if condition.probability_that is None:
-        return "the estimate" if condition.estimate_of else str(condition.number_of)
+        return "z" if condition.statistic else "the estimate" if condition.estimate_of else str(condition.number_of)
     if condition.probability_that == "best":
         return "P(best)"
     below = condition.below is not None

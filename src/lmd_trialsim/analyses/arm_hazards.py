@@ -1,0 +1,141 @@
+"""Exponential times of arms under gamma priors: each look needs the events and patient-months of the arms only."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.analyses.arm_tests import AGAINST_CONTROL
+from lmd_trialsim.analyses.gamma_exponential import ratio_below
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.randomising import takes_part
+from lmd_trialsim.kernel.seams import (
+    all_alike,
+    estimate_of_arm,
+    rank_arms,
+    statistic_of_arm,
+    tail_of_arm,
+    weigh_arms,
+)
+from lmd_trialsim.kernel.special import digamma, gamma_cdf
+
+REACH = 7.0
+"""Standard deviations of a log hazard on either side of its mean between which the quadrature adds up."""
+
+STEP = 0.5
+"""Standard deviations of the narrowest log hazard from node to node: the trapezoidal rule is exact to 1e-10 then."""
+
+
+class ArmHazards(NamedTuple):
+    """Gamma priors of the hazards a month, and the bounds that are asked about."""
+
+    events: np.ndarray  # (arms,)
+    months: np.ndarray  # (arms,)
+    compares: int  # 1 where arms are compared with their controls
+    bound_kind: np.ndarray  # (bounds,) AGAINST_CONTROL, ABSOLUTE
+    bound: np.ndarray  # (bounds,) a hazard ratio, or a hazard
+    truth: np.ndarray  # (arms,) the true log hazard ratio, or log median; NaN where there is none
+
+
+@kernel
+def _posterior(analysis, desk, number):
+    """Return shape and rate of the hazard of an arm."""
+    arm = desk.arms[number]
+    return analysis.events[number] + arm.events, analysis.months[number] + arm.months
+
+
+@kernel
+def _of_controls(analysis, desk, number):
+    """Return shape and rate of the hazard of the patients that an arm is compared with."""
+    arm, control = desk.arms[number], desk.state[0].control
+    return analysis.events[control] + arm.control_events, analysis.months[control] + arm.control_months
+
+
+@weigh_arms.case
+def weigh_arm_hazards(analysis: ArmHazards, desk):
+    """Nothing is to be made ready."""
+
+
+@kernel
+def _ratio_below(analysis, desk, number, ratio):
+    """Return P(hazard of the arm < ratio * hazard of its controls)."""
+    shape, rate = _posterior(analysis, desk, number)
+    other_shape, other_rate = _of_controls(analysis, desk, number)
+    return ratio_below(shape, rate, other_shape, other_rate, ratio)
+
+
+@tail_of_arm.case
+def tail_of_arm_hazard(analysis: ArmHazards, desk, arm, bound):
+    """A beta or a gamma distribution function."""
+    if analysis.bound_kind[bound] == AGAINST_CONTROL:
+        return _ratio_below(analysis, desk, arm, analysis.bound[bound])
+    shape, rate = _posterior(analysis, desk, arm)
+    return gamma_cdf(shape, analysis.bound[bound] * rate)
+
+
+@kernel
+def _best_of(analysis, desk, number, step):
+    """Return P(hazard of the arm is the lowest): the sum over its log hazard of its density and the others' tails."""
+    shape, rate = _posterior(analysis, desk, number)
+    width = 1.0 / math.sqrt(shape)
+    middle = math.log(shape / rate)
+    constant = shape * math.log(rate) - math.lgamma(shape) + math.log(step)
+    # The log hazard of few events has a long tail to the left, that falls like exp(shape * log hazard).
+    low, high = middle - (REACH + 16.0 * width) * width, middle + REACH * width
+    total = 0.0
+    for node in range(int((high - low) / step) + 1):
+        log_hazard = low + node * step
+        hazard = math.exp(log_hazard)
+        product = math.exp(constant + shape * log_hazard - rate * hazard)
+        for other in range(desk.arms.shape[0]):
+            if other != number and takes_part(desk, other) and product > 0.0:
+                other_shape, other_rate = _posterior(analysis, desk, other)
+                product *= 1.0 - gamma_cdf(other_shape, other_rate * hazard)
+        total += product
+    return min(total, 1.0)
+
+
+@rank_arms.case
+def rank_arm_hazards(analysis: ArmHazards, desk, better):
+    """Sums over the log hazards, in steps that the narrowest of them needs; or one beta distribution function each."""
+    largest = 1.0
+    for number in range(desk.arms.shape[0]):
+        if takes_part(desk, number):
+            largest = max(largest, _posterior(analysis, desk, number)[0])
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.best = 0.0
+        arm.better = 0.0
+        if not takes_part(desk, number):
+            continue
+        if not better:
+            arm.best = _best_of(analysis, desk, number, STEP / math.sqrt(largest))
+        elif number != desk.state[0].control:
+            arm.better = _ratio_below(analysis, desk, number, 1.0)
+
+
+@all_alike.case
+def hazards_all_alike(analysis: ArmHazards, desk):
+    """It is not asked of times."""
+    return math.nan
+
+
+@statistic_of_arm.case
+def no_statistic_of_hazards(analysis: ArmHazards, desk, arm):
+    """There is none."""
+    return math.nan
+
+
+@estimate_of_arm.case
+def estimate_arm_hazard(analysis: ArmHazards, desk, arm):
+    """Posterior mean of the log hazard ratio, or of the log median where nothing is compared."""
+    shape, rate = _posterior(analysis, desk, arm)
+    truth = analysis.truth[arm]
+    if not analysis.compares:
+        beyond = math.nan if math.isnan(truth) else gamma_cdf(shape, rate * math.log(2.0) * math.exp(-truth))
+        return math.log(math.log(2.0) * rate) - digamma(shape), beyond
+    other_shape, other_rate = _of_controls(analysis, desk, arm)
+    beyond = math.nan if math.isnan(truth) else _ratio_below(analysis, desk, arm, math.exp(truth))
+    return digamma(shape) - digamma(other_shape) + math.log(other_rate / rate), beyond
