@@ -19,7 +19,8 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.enrolment import Enrolment
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.patients.binary import LOSS, Binary, LossyBinary
-from lmd_trialsim.patients.course import OF_RATES, Curve, course_in, curve_in, hazards_of, rate_in
+from lmd_trialsim.patients.continuous import Continuous
+from lmd_trialsim.patients.course import OF_RATES, Curve, course_in, curve_in, hazards_of, mean_in, rate_in
 from lmd_trialsim.patients.strata import OneStratum, Strata
 from lmd_trialsim.patients.time_to_event import TimeToEvent, nobody
 
@@ -118,6 +119,12 @@ def _drop_out(truth: Truth, arms: int, strata: int) -> list[list[Curve]]:
 
 def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Any:
     """Return what happens to patients of these arms and strata, as kernels read it."""
+    endpoint = _steady(scenario, truth, name, arms, strata)
+    return endpoint if truth.drift is None else truth.drift.plan(endpoint, list(arms))
+
+
+def _steady(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Any:
+    """Return the same without drift."""
     endpoint: Any = scenario.endpoints[name]
     shape, control = (len(arms), len(strata)), scenario.control
 
@@ -130,6 +137,8 @@ def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str]
         return TimeToEvent(
             hazards_of(curves(truth.courses[name])), drops_out, int(truth.drop_out is not None), followed
         )
+    if endpoint.kind == "continuous":
+        return _continuous(scenario, truth, name, arms, strata)
     rates = np.array(rates_of(scenario, truth, name, arms, strata))
     purpose = random.RESPONSE if endpoint.kind == "binary" else random.EVENT
     if lossless(scenario, truth, name):
@@ -140,6 +149,38 @@ def endpoint_of(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str]
         dies = hazards_of(curves(truth.death)) if truth.death else dies
     if_out = LOSS[endpoint.drop_out_before_assessment]
     return LossyBinary(rates, purpose, endpoint.assessed_after_months, dies, drops_out, if_dead, if_out)
+
+
+def means_of(
+    scenario: Scenario, truth: Truth, endpoint: str, arms: Sequence[str], strata: Sequence[str]
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return means and standard deviations of a continuous endpoint by arm and stratum."""
+    courses, control = truth.courses[endpoint], scenario.control
+    pairs = [[mean_in(courses, arm, stratum, control) for stratum in strata] for arm in arms]
+    return [[mean for mean, _ in row] for row in pairs], [[sd for _, sd in row] for row in pairs]
+
+
+def _continuous(scenario: Scenario, truth: Truth, name: str, arms: Sequence[str], strata: Sequence[str]) -> Continuous:
+    endpoint: Any = scenario.endpoints[name]
+    shape, control = (len(arms), len(strata)), scenario.control
+    dies, drops_out = nobody(*shape), nobody(*shape)
+    if truth.death:
+        dies = hazards_of([[curve_in(truth.death, arm, stratum, control) for stratum in strata] for arm in arms])
+    if truth.drop_out is not None:
+        drops_out = hazards_of(_drop_out(truth, *shape))
+    means, sds = means_of(scenario, truth, name, arms, strata)
+    loses = endpoint.assessed_after_months > 0.0 and (bool(truth.death) or truth.drop_out is not None)
+    return Continuous(
+        np.array(means),
+        np.array(sds),
+        random.EVENT,
+        endpoint.assessed_after_months,
+        int(loses),
+        dies,
+        drops_out,
+        LOSS[endpoint.death_before_assessment],
+        LOSS[endpoint.drop_out_before_assessment],
+    )
 
 
 def lossless(scenario: Scenario, truth: Truth, name: str) -> bool:

@@ -23,7 +23,7 @@ from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, Randomising
 from lmd_trialsim.kernel.rules import CONDITION, RULE
-from lmd_trialsim.lowering import endpoint_of, rates_of, shares_of
+from lmd_trialsim.lowering import endpoint_of, means_of, rates_of, shares_of
 from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class PlatformSetting(NamedTuple):
         """What estimates are of, in words."""
         if self.endpoint.kind == "time_to_event":
             return "log hazard ratio to the control" if self.control is not None else "log of the median"
-        return "difference to the control" if self.control is not None else "rate"
+        alone = "mean" if self.endpoint.kind == "continuous" else "rate"
+        return "difference to the control" if self.control is not None else alone
 
     @property
     def direction(self) -> float:
@@ -110,6 +111,8 @@ class PlatformSetting(NamedTuple):
         if self.endpoint.kind == "time_to_event":
             return np.array([[min(curve.median(), FIFTY_YEARS) for curve in row] for row in self.curves(truth)])
         world = self.scenario.truths[truth]
+        if self.endpoint.kind == "continuous":
+            return np.array(means_of(self.scenario, world, self.design.endpoint, self.arms, strata)[0])
         return np.array(rates_of(self.scenario, world, self.design.endpoint, self.arms, strata))
 
     def curves(self, truth: str) -> list[list[Curve]]:

@@ -29,6 +29,7 @@ from lmd_trialsim.engine.plan import TrialPlan
 from lmd_trialsim.evidence.quantities import PositiveMonths, PositiveRate, Probability, Sourced, Spec
 from lmd_trialsim.patients.accrual import AccrualSpec
 from lmd_trialsim.patients.course import Course
+from lmd_trialsim.patients.drift import DriftSpec
 from lmd_trialsim.patients.endpoints import Endpoint
 from lmd_trialsim.reading import At, Document, ScenarioError, Several, complaints_of, read_yaml, validate
 from lmd_trialsim.reading.mistakes import Mistake, quoted
@@ -108,6 +109,7 @@ class Truth(Spec):
     __pydantic_extra__: dict[str, dict[str, Course]]
     description: str | None = Field(None, description="the truth in words, for the reader")
     drop_out: DropOut | None = Field(None, description="drop-out in every arm")
+    drift: DriftSpec | None = Field(None, description="patients who enter later fare better or worse")
     death: dict[str, Course] = Field(
         default_factory=dict, description="by arm: deaths that may come before a binary endpoint is assessed"
     )

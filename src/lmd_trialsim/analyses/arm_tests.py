@@ -18,7 +18,7 @@ from lmd_trialsim.kernel.seams import (
     weigh_arms,
 )
 from lmd_trialsim.kernel.sorting import sort_by
-from lmd_trialsim.kernel.special import normal_cdf
+from lmd_trialsim.kernel.special import normal_cdf, normal_quantile, student_cdf
 
 AGAINST_CONTROL, ABSOLUTE = 0, 1
 """What a bound is of: the effect, or the arm alone."""
@@ -125,3 +125,85 @@ def estimate_by_log_rank(analysis: LogRankOfArms, desk, arm):
     """The estimate."""
     truth = analysis.truth[arm]
     return desk.arms[arm].effect, math.nan if math.isnan(truth) else below(desk.arms[arm], truth)
+
+
+class DifferenceOfMeans(NamedTuple):
+    """Student's test with one variance for both groups, or the normal test where the standard deviation is known."""
+
+    sd: float  # 0 where it is estimated
+    sign: float  # 1 where the larger value is the better one, else -1
+    bound: np.ndarray  # (bounds,) differences
+    truth: np.ndarray  # (arms,) true differences
+
+
+@kernel
+def beyond_by_t(arm, bound, sign):
+    """Return P(sign * effect > sign * bound), the effect a multiple of Student's t about its estimate."""
+    t = sign * (arm.effect - bound) / arm.error
+    if math.isinf(arm.freedom):
+        return normal_cdf(t)
+    return student_cdf(arm.freedom, t) if arm.freedom > 0.0 else math.nan
+
+
+@kernel
+def signed_z(arm, sign):
+    """Return the z of the p-value of a one-sided test, positive where the arm is better."""
+    t = sign * arm.effect / arm.error
+    if math.isinf(arm.freedom) or math.isnan(t):
+        return t
+    # From the tail that is small, so that nothing is lost to rounding.
+    return math.copysign(normal_quantile(student_cdf(arm.freedom, -abs(t))), t) if arm.freedom > 0.0 else math.nan
+
+
+@weigh_arms.case
+def weigh_difference_of_means(analysis: DifferenceOfMeans, desk):
+    """Write difference, standard error and degrees of freedom of each arm."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if not takes_part(desk, number) or number == desk.state[0].control:
+            continue
+        n, m = arm.patients, arm.control_patients
+        arm.effect = arm.total / n - arm.control_total / m if n > 0 and m > 0 else math.nan
+        arm.freedom = math.inf
+        variance = analysis.sd * analysis.sd
+        if analysis.sd == 0.0 and n > 0 and m > 0:
+            arm.freedom = n + m - 2.0
+            within = arm.squares - arm.total * arm.total / n
+            within += arm.control_squares - arm.control_total * arm.control_total / m
+            variance = within / arm.freedom if arm.freedom > 0.0 else math.nan
+        arm.error = math.sqrt(max(variance, 0.0) * (1.0 / n + 1.0 / m)) if n > 0 and m > 0 else math.nan
+
+
+@tail_of_arm.case
+def tail_of_difference_of_means(analysis: DifferenceOfMeans, desk, arm, bound):
+    """Student's distribution, or the normal one."""
+    return beyond_by_t(desk.arms[arm], analysis.bound[bound], analysis.sign)
+
+
+@rank_arms.case
+def rank_by_difference_of_means(analysis: DifferenceOfMeans, desk, better):
+    """P(difference > 0); an arm of which nothing is known is as good as the control."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.better = 0.0
+        if takes_part(desk, number) and number != desk.state[0].control:
+            arm.better = 0.5 if math.isnan(arm.error) else beyond_by_t(arm, 0.0, analysis.sign)
+
+
+@all_alike.case
+def difference_of_means_alike(analysis: DifferenceOfMeans, desk):
+    """It is not asked of tests."""
+    return math.nan
+
+
+@statistic_of_arm.case
+def statistic_of_difference_of_means(analysis: DifferenceOfMeans, desk, arm):
+    """The estimate over its standard error, as a z."""
+    return signed_z(desk.arms[arm], analysis.sign)
+
+
+@estimate_of_arm.case
+def estimate_by_difference_of_means(analysis: DifferenceOfMeans, desk, arm):
+    """The difference."""
+    truth = analysis.truth[arm]
+    return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond_by_t(desk.arms[arm], truth, 1.0)

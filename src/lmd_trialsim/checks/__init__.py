@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arms_of", "complaints"]
 
-TRUTH_SAYS = ("like", "description", "drop_out", "death")
+TRUTH_SAYS = ("like", "description", "drop_out", "drift", "death")
 """What a truth says besides its endpoints, which can't have these names."""
 
 

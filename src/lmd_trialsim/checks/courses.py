@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lmd_trialsim.checks.naming import Place, unknown
-from lmd_trialsim.patients.course import OF_RATES, OF_TIMES, RELATIVE, WAYS, Course, rate_in
+from lmd_trialsim.patients.course import OF_MEANS, OF_RATES, OF_TIMES, RELATIVE, WAYS, Course, rate_in
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 Courses = Mapping[str, Course]
 
-WAYS_OF = {"binary": OF_RATES, "time_to_event": OF_TIMES, "survival_at_month": (*OF_RATES, *OF_TIMES)}
+WAYS_OF = {
+    "binary": OF_RATES,
+    "time_to_event": OF_TIMES,
+    "survival_at_month": (*OF_RATES, *OF_TIMES),
+    "continuous": OF_MEANS,
+}
 """How the course of each kind of endpoint can be said."""
 
 
@@ -29,6 +34,9 @@ def complaints_of_truth(scenario: Scenario, at: Place, truth: Truth) -> Iterator
             ways = WAYS_OF[scenario.endpoints[endpoint].kind]
             yield from _of_courses(scenario, (*at, endpoint), courses, ways)
     yield from _of_courses(scenario, (*at, "death"), truth.death, OF_TIMES)
+    for arm in truth.drift.factors if truth.drift is not None else ():
+        if arm not in scenario.arms:
+            yield unknown((*at, "drift", "factors", arm), arm, scenario.arms, "arm", key=True)
 
 
 def _of_courses(scenario: Scenario, at: Place, courses: Courses, ways: tuple[str, ...]) -> Iterator[At]:
@@ -116,6 +124,8 @@ def _of_ratio(scenario: Scenario, place: Place, arm: str, said: str, courses: Co
         if any(getattr(own, way) is not None for own in base for way in RELATIVE):
             text = f"refers to {control}, whose own course is relative. State that one on its own."
             yield At(place, text, key=True)
+        elif said == "mean_difference" and any(own.mean is None for own in base):
+            yield At(place, f"does not go with the course of {control}. State its mean and sd.")
         elif any((said == "hazard_ratio") != any(getattr(own, w) is not None for w in OF_TIMES) for own in base):
             text = f"does not go with the course of {control}: one is a rate, the other an event time."
             yield At(place, text, way_out="State both as rates, or both as event times.", key=True)

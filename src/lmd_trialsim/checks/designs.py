@@ -28,6 +28,11 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
         yield unknown((*at, "endpoint"), design.endpoint, scenario.endpoints, "endpoint")
         return
     endpoint = scenario.endpoints[design.endpoint]
+    yield from _of_drift(scenario, at, design)
+    if endpoint.kind == "continuous" and not isinstance(design, Platform):
+        way_out = "Use kind: platform, which takes one arm beside the control too."
+        yield At((*at, "endpoint"), "this design is for no continuous endpoint", got="continuous", way_out=way_out)
+        return
     times = endpoint.kind == "time_to_event"
     if not isinstance(design, General):
         if times and not isinstance(design, Basket | Platform):
@@ -53,6 +58,15 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
         yield from complaints_of_analysis(scenario, (*at, "analysis"), general, general.analysis)
         yield from complaints_of_rules(scenario, at, general)
     yield from _of_conduct(scenario, at, general, times)
+
+
+def _of_drift(scenario: Scenario, at: Place, design: Any) -> Iterator[At]:
+    """Yield that a design has no drift to play."""
+    drifting = [name for name, truth in scenario.truths.items() if truth.drift is not None]
+    if drifting and not isinstance(design, Basket | Platform):
+        text = f"patients drift under the truth {drifting[0]}, which is played on platforms and in baskets only"
+        way_out = "Use kind: platform, or put the truth into another file."
+        yield At((*at, "kind"), text, way_out=way_out)
 
 
 def _of_conduct(scenario: Scenario, at: Place, design: DesignSpec, times: bool) -> Iterator[At]:

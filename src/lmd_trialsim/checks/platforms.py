@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.designs.arm_allocation import FixedAllocation
-from lmd_trialsim.designs.arm_analyses import ArmLogRank
+from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
 from lmd_trialsim.reading import At
@@ -17,13 +17,22 @@ if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 OF_TIMES = ("gamma_exponential", "log_rank")
-ANALYSES = {"binary": ("beta_binomial",), "survival_at_month": ("beta_binomial",), "time_to_event": OF_TIMES}
+OF_RATES = ("beta_binomial", "period_regression")
+ANALYSES = {
+    "binary": OF_RATES,
+    "survival_at_month": OF_RATES,
+    "time_to_event": OF_TIMES,
+    "continuous": ("normal", "difference_of_means", "period_regression"),
+}
 """The analyses that go with an endpoint."""
 
 WORDS = {
     "beta_binomial": (("best", "difference", "rate"), "responses"),
     "gamma_exponential": (("best", "hazard_ratio", "median"), "events"),
     "log_rank": (("hazard_ratio",), "events"),
+    "normal": (("best", "difference", "mean"), ""),
+    "difference_of_means": (("difference",), ""),
+    "period_regression": (("difference",), "responses"),
 }
 """What probability_that and number_of may say under an analysis."""
 
@@ -193,36 +202,52 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         text = f"does not go with the endpoint {design.endpoint}, of kind {endpoint.kind}"
         yield At((*at, "analysis", "kind"), text, got=analysis.kind, allowed=", ".join(allowed))
         return
-    arms = arms_of_platform(scenario, design)
-    if isinstance(analysis, ArmLogRank):
+    if isinstance(analysis, TESTS):
         yield from _of_test(scenario, at, design)
-        return
+    else:
+        yield from _of_priors(arms_of_platform(scenario, design), (*at, "analysis", "priors"), analysis)
+    yield from _of_endpoint(at, design, endpoint.kind)
+
+
+def _of_priors(arms: list[str], at: Place, analysis: Any) -> Iterator[At]:
     for arm in analysis.priors:
         if arm not in arms:
-            yield unknown((*at, "analysis", "priors", arm), arm, arms, "arm of this design", key=True)
+            yield unknown((*at, arm), arm, arms, "arm of this design", key=True)
     missing = [arm for arm in arms if arm not in analysis.priors]
     if analysis.prior is None and missing:
-        text = f"says no prior of {missing[0]}. Add it, or prior: for all."
-        yield At((*at, "analysis", "priors"), text, key=True)
-    times = endpoint.kind == "time_to_event"
-    if design.ends_if_alike is not None and times:
-        yield At((*at, "ends_if_alike"), "is of rates; the endpoint is a time to an event. Remove it.", key=True)
+        yield At(at, f"says no prior of {missing[0]}. Add it, or prior: for all.", key=True)
+
+
+def _of_endpoint(at: Place, design: Platform, kind: str) -> Iterator[At]:
+    """Yield the keys that are of another kind of endpoint."""
+    times, alike = kind == "time_to_event", design.ends_if_alike
     if design.looks is not None and design.looks.events is not None and not times:
-        text = "are of a time to an event; the endpoint is binary. Use evaluable."
-        yield At((*at, "looks", "events"), text, key=True)
-    if not times and design.follow_up_months:
+        yield At((*at, "looks", "events"), "are of a time to an event; the endpoint is none. Use evaluable.", key=True)
+    if design.follow_up_months and not times:
         text = "goes with times to an event; here looks count whom has been assessed. Remove it."
         yield At((*at, "follow_up_months"), text, key=True)
+    if alike is None:
+        return
+    if times or isinstance(design.analysis, TESTS):
+        text = "needs an analysis of rates or means with priors. Remove it."
+        yield At((*at, "ends_if_alike"), text, key=True)
+    elif kind != "continuous" and alike.within >= 1.0:
+        text = "rates lie between 0 and 1"
+        yield At((*at, "ends_if_alike", "within"), text, got=f"{alike.within:g}", allowed="below 1")
 
 
 def _of_test(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
     """Yield what a test of arms against their controls cannot do."""
     here = (*at, "analysis", "kind")
     if control_of(scenario, design) is None:
-        yield At(here, "tests against a control, and there is none. Use gamma_exponential.", got=design.analysis.kind)
+        way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
+        yield At(here, "tests against a control, and there is none", got=design.analysis.kind, way_out=way_out)
+    if isinstance(design.analysis, ArmPeriodRegression) and design.controls != "all":
+        text = "takes control patients of all times, adjusted for the time. Say controls: all."
+        yield At((*at, "controls"), text, got=design.controls, key=True)
     if design.allocation.kind in ("thall_wathen", "top_two"):
         text = "says nothing of the probability to be best, which the allocation follows"
-        way_out = "Use allocation: trippa, or analysis: gamma_exponential."
+        way_out = "Use allocation: trippa, or an analysis with priors."
         yield At(here, text, got=design.analysis.kind, way_out=way_out)
 
 
@@ -256,15 +281,18 @@ def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCon
     elif word in OF_CONTROL and control_of(scenario, design) is None:
         text = "compares with a control, and there is none. Use best or rate."
         yield At((*at, "probability_that"), text, got=str(word))
-    if condition.statistic is not None and not isinstance(design.analysis, ArmLogRank):
-        text = "has no test statistic. Use probability_that, or analysis: log_rank."
+    if condition.statistic is not None and not isinstance(design.analysis, TESTS):
+        text = "has no test statistic. Use probability_that."
         yield At((*at, "statistic"), text, got=design.analysis.kind)
     if condition.number_of is not None and condition.number_of != counted:
         yield At((*at, "number_of"), "is not counted here", got=condition.number_of, allowed=counted)
     for side in ("above", "below"):
         bound = getattr(condition, side)
         low, high = (0.0, 1.0) if word == "rate" else (-1.0, 1.0)
-        if bound is not None and word in ("rate", "difference") and not low < bound < high:
+        binary = scenario.endpoints[design.endpoint].kind in ("binary", "survival_at_month")
+        if bound is not None and word in ("hazard_ratio", "median") and bound <= 0.0:
+            yield At((*at, side), f"a {word.replace('_', ' ')} lies above 0", got=f"{bound:g}")
+        if bound is not None and binary and word in ("rate", "difference") and not low < bound < high:
             text = f"a {word} lies between {low:g} and {high:g}"
             yield At((*at, side), text, got=f"{bound:g}")
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from lmd_trialsim.analyses.arm_hazards import ArmHazards
+from lmd_trialsim.analyses.arm_means import ArmMeans
+from lmd_trialsim.analyses.arm_periods import PeriodRegression
 from lmd_trialsim.analyses.arm_rates import MOST_REMEMBERED, ArmRates, nodes_for, table_of
-from lmd_trialsim.analyses.arm_tests import ABSOLUTE, AGAINST_CONTROL, LogRankOfArms
+from lmd_trialsim.analyses.arm_tests import ABSOLUTE, AGAINST_CONTROL, DifferenceOfMeans, LogRankOfArms
 from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
@@ -133,6 +135,13 @@ class ArmGammaExponential(Spec):
         return model, Memory()
 
 
+class MeanPrior(Spec):
+    """A normal prior of a mean."""
+
+    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = Field(0.0, description="of the mean")
+    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="of the mean")
+
+
 class ArmLogRank(Spec):
     """The log-rank test of each arm against its control patients."""
 
@@ -144,4 +153,69 @@ class ArmLogRank(Spec):
         return LogRankOfArms(np.array(bounds or [0.0]), frame.effects), Memory()
 
 
-ArmAnalysis = Annotated[ArmBetaBinomial | ArmGammaExponential | ArmLogRank, Field(discriminator="kind")]
+class ArmNormal(Spec):
+    """Normal values of known standard deviation, with independent normal priors on the means of the arms."""
+
+    kind: Literal["normal"]
+    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="known standard deviation")
+    prior: MeanPrior | None = Field(None, description="of every arm: {mean, sd}")
+    priors: dict[str, MeanPrior] = Field(default_factory=dict, description="by arm, where they differ")
+
+    @model_validator(mode="after")
+    def _proper(self) -> ArmNormal:
+        if self.prior is None and not self.priors:
+            raise At(("kind",), "needs a prior. Add prior: {mean: 0, sd: 10}.")
+        return self
+
+    def model(self, frame: ArmFrame) -> tuple[ArmMeans, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        priors = [p for p in (self.priors.get(arm) or self.prior for arm in frame.arms) if p is not None]
+        model = ArmMeans(
+            mean=np.array([p.mean for p in priors]),
+            precision=np.array([p.sd**-2.0 for p in priors]),
+            information=self.sd**-2.0,
+            sign=-1.0 if frame.lower else 1.0,
+            compares=int(frame.control),
+            bound_kind=np.array([ABSOLUTE if q == "mean" else AGAINST_CONTROL for q, _ in frame.bounds] or [0]),
+            bound=np.array([bound for _, bound in frame.bounds] or [0.0]),
+            truth=frame.effects,
+            within=frame.within,
+        )
+        return model, Memory()
+
+
+class ArmDifferenceOfMeans(Spec):
+    """Student's test of each arm against its control patients, or the normal test."""
+
+    kind: Literal["difference_of_means"]
+    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        None, description="standard deviation where it is known; estimated from both groups where not said"
+    )
+
+    def model(self, frame: ArmFrame) -> tuple[DifferenceOfMeans, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        bounds = np.array([bound for _, bound in frame.bounds] or [0.0])
+        return DifferenceOfMeans(self.sd or 0.0, -1.0 if frame.lower else 1.0, bounds, frame.effects), Memory()
+
+
+class ArmPeriodRegression(Spec):
+    """Least squares on arm and period: controls of all times count, adjusted for the time."""
+
+    kind: Literal["period_regression"]
+
+    def model(self, frame: ArmFrame) -> tuple[PeriodRegression, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        arms = len(frame.arms)
+        periods = 2 * arms + 1  # one begins with each arm that comes or goes
+        bounds = np.array([bound for _, bound in frame.bounds] or [0.0])
+        model = PeriodRegression(periods, -1.0 if frame.lower else 1.0, bounds, frame.effects)
+        return model, Memory(2 * arms * periods + arms * arms + 2 * arms)
+
+
+TESTS = (ArmLogRank, ArmDifferenceOfMeans, ArmPeriodRegression)
+"""Analyses with a statistic: an effect of each arm and its standard error, and no joint distribution of the arms."""
+
+ArmAnalysis = Annotated[
+    ArmBetaBinomial | ArmGammaExponential | ArmNormal | ArmLogRank | ArmDifferenceOfMeans | ArmPeriodRegression,
+    Field(discriminator="kind"),
+]

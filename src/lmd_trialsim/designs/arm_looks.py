@@ -118,7 +118,7 @@ class EachForItself(NamedTuple):
 def schedule_of(looks: ArmLooks | None, delay: float) -> Any:
     """Return the schedule that kernels read."""
     if looks is None:
-        return OnMonths(np.zeros(0))
+        return EachForItself(np.zeros(0, int), delay)
     listed = np.array(looks.listed(), float)
     if looks.unit == "months":
         return OnMonths(listed)

@@ -15,7 +15,7 @@ from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, 
 from lmd_trialsim.reading import At, Several
 
 SUBJECTS = ("probability_that", "statistic", "estimate_of", "number_of")
-QUANTITIES = Literal["best", "difference", "rate", "hazard_ratio", "median"]
+QUANTITIES = Literal["best", "difference", "rate", "mean", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
 
@@ -35,7 +35,7 @@ class ArmCondition(Spec):
     probability_that: QUANTITIES | None = Field(
         None,
         description="posterior probability that the arm is the best of those that run, or that its difference or "
-        "hazard ratio to the control, its rate, or its median in months, lies `above` or `below`",
+        "hazard ratio to the control, its rate, mean, or median in months, lies `above` or `below`",
     )
     above: Number | None = Field(None, description="the bound of probability_that; best has none")
     below: Number | None = Field(None, description="the bound of probability_that; best has none")
@@ -149,7 +149,9 @@ class PlatformArm(Spec):
 class Alike(Spec):
     """The trial ends where the arms that are left are all alike."""
 
-    within: PlainOpenProbability = Field(description="so far the rates of all arms may lie apart")
+    within: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(
+        description="so far the rates, or means, of all arms may lie apart"
+    )
     exceeds: PlainOpenProbability = Field(description="posterior probability above which the trial ends")
 
 

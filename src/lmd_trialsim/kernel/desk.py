@@ -28,6 +28,8 @@ STATE = np.dtype(
         ("checked", "f8"),  # month at which cells are looked through next for slow accrual
         ("due", "f8"),  # month at which the next look is due, where that is settled; else inf
         ("stale", "i8"),  # 1 where arms have come or gone, or a look has passed, since the shares were written
+        ("period", "i8"),  # the present one
+        ("are_open", "i8"),  # the arms that are open in it, as bits
         ("waiting", "i8"),  # arms that may enter
         ("control", "i8"),  # the arm that the others are compared with; -1 where there is none
     ]
@@ -53,7 +55,8 @@ PATIENT = np.dtype(
         ("kept_censor", "f8"),
         ("kept_stratum", "i8"),
         ("matches", "i8"),  # the arms, as bits, that a control patient is a control of
-        ("value", "f8"),  # of a continuous endpoint
+        ("value", "f8"),  # of a continuous endpoint; of a binary one, its outcome
+        ("period", "i8"),  # in which the patient came: one lasts as long as the same arms are open
     ]
 )
 
@@ -109,6 +112,7 @@ ARM = np.dtype(
         ("better", "f8"),  # probability that it is better than the control
         ("effect", "f8"),  # estimate of a test
         ("error", "f8"),  # its standard error
+        ("freedom", "f8"),  # and the degrees of freedom of that
         ("own", "i8"),  # where the model keeps what it knows of the arm
         ("other", "i8"),  # and of the patients it is compared with
     ]

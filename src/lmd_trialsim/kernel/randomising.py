@@ -61,6 +61,8 @@ def open_trial(plan, stream, desk):
     state.stale = 1
     state.waiting = desk.arms.shape[0]
     state.control = plan.control
+    state.period = -1
+    state.are_open = 0
     desk.clock[0] = 0.0
     ready = 0.0
     arms, strata = desk.cells.shape
@@ -211,6 +213,10 @@ def take_or_turn_away(plan, stream, desk, month):
     person.arrival = month
     person.stratum = stratum
     person.arm = number
+    if are_open != state.are_open:
+        state.period += 1
+        state.are_open = are_open
+    person.period = state.period
     person.matches = are_open if plan.controls == CONTROLS_OPEN else eligible
     admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
     state.enrolled += 1

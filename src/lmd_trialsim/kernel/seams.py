@@ -101,6 +101,11 @@ def admit(endpoint, stream, desk, patient, arrival, stratum, chance):  # type: i
 
 
 @Seam
+def shifted(endpoint, chance, shift):  # type: ignore[no-untyped-def]
+    """Return the uniform in place of `chance` where patients are shifted by so much, and what is added to values."""
+
+
+@Seam
 def observe_cells(endpoint, delay, desk, month):  # type: ignore[no-untyped-def]
     """Write to the cells what is known of the patients taken by `month`; looks count them `delay` after entry."""
 

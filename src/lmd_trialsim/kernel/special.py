@@ -32,6 +32,8 @@ _betaincinv = _bind("betaincinv", 3)
 _gammainc = _bind("gammainc", 2)
 _gammaincinv = _bind("gammaincinv", 2)
 _psi = _bind("psi", 1)
+_ndtri = _bind("ndtri", 1)
+_stdtr = _bind("stdtr", 2)
 
 
 @kernel
@@ -56,6 +58,18 @@ def gamma_cdf(shape, x):
 def gamma_quantile(shape, p):
     """Return x with P(X <= x) = p for X ~ Gamma(shape, rate 1)."""
     return _gammaincinv(shape, p, 0)
+
+
+@kernel
+def normal_quantile(p):
+    """Return z with P(Z <= z) = p for a standard normal Z."""
+    return _ndtri(p, 0)
+
+
+@kernel
+def student_cdf(freedom, t):
+    """Return P(T <= t) for Student's t with so many degrees of freedom."""
+    return _stdtr(freedom, t, 0)
 
 
 @kernel

@@ -64,7 +64,9 @@ def outcome_or_loss(endpoint: LossyBinary, stream, patient, arm, stratum, chance
 
 @kernel
 def _admit(endpoint, stream, desk, patient, arrival, stratum, chance):
-    desk.patients[patient].outcome = outcome_of(endpoint, stream, arrival, desk.patients[patient].arm, stratum, chance)
+    person = desk.patients[patient]
+    person.outcome = outcome_of(endpoint, stream, arrival, person.arm, stratum, chance)
+    person.value = person.outcome
 
 
 @admit.case

@@ -51,6 +51,18 @@ class Difference(Sourced):
     value: Annotated[float, Field(ge=-1, le=1, description="Difference of probabilities, -1 to 1.")]
 
 
+class Level(Sourced):
+    """A mean, or a difference of means."""
+
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e6, le=1e6, description="A number.")]
+
+
+class Spread(Sourced):
+    """A standard deviation."""
+
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1e6, description="A number above 0.")]
+
+
 class Shape(Sourced):
     """A Weibull shape."""
 
@@ -60,8 +72,9 @@ class Shape(Sourced):
 OWN = ("median_months", "survival", "hazard_per_month", "hazards", "landmarks")
 OF_TIMES = (*OWN, "hazard_ratio")
 OF_RATES = ("rate", "difference", "risk_ratio", "odds_ratio")
-RELATIVE = ("hazard_ratio", "difference", "risk_ratio", "odds_ratio", "same_as")
-WAYS = (*OF_TIMES, *OF_RATES, "same_as")
+OF_MEANS = ("mean", "mean_difference")
+RELATIVE = ("hazard_ratio", "difference", "risk_ratio", "odds_ratio", "mean_difference", "same_as")
+WAYS = (*OF_TIMES, *OF_RATES, *OF_MEANS, "same_as")
 
 
 class Course(Spec):
@@ -88,6 +101,9 @@ class Course(Spec):
     difference: Difference | None = Field(None, description="rate minus the control arm's")
     risk_ratio: Ratio | None = Field(None, description="rate over the control arm's")
     odds_ratio: Ratio | None = Field(None, description="odds over the control arm's")
+    mean: Level | None = Field(None, description="mean of a continuous endpoint")
+    mean_difference: Level | None = Field(None, description="mean minus the control arm's")
+    sd: Spread | None = Field(None, description="standard deviation, with mean; with mean_difference, the control's")
     same_as: str | None = Field(None, description="as the arm of this name")
     by_stratum: dict[str, Course] | None = Field(None, description="a course for each stratum, instead of one for all")
 
@@ -118,6 +134,10 @@ class Course(Spec):
             complain("survival" if self.survival else "at_month", "survival and at_month go together. Give both.")
         if self.shape is not None and way not in ("median_months", "survival", "hazard_per_month"):
             complain("shape", "goes with median_months, survival or hazard_per_month only.")
+        if self.mean is not None and self.sd is None:
+            complain("mean", "needs a standard deviation. Add sd.")
+        if self.sd is not None and way not in OF_MEANS:
+            complain("sd", "goes with mean or mean_difference only.")
         if self.cure_fraction is not None and way not in (*OWN, "hazard_ratio"):
             complain("cure_fraction", "goes with an event time, not with a rate.")
         for field in ("from_month", "until_month"):
@@ -293,6 +313,18 @@ def rate_in(courses: Courses, arm: str, stratum: str, control: str | None) -> fl
     assert course.odds_ratio is not None
     odds = course.odds_ratio.value * base
     return odds / (1.0 - base + odds)
+
+
+def mean_in(courses: Courses, arm: str, stratum: str, control: str | None) -> tuple[float, float]:
+    """Return mean and standard deviation of `arm` in `stratum`; differences refer to `control`."""
+    course = course_in(courses, arm, stratum)
+    if course.mean is not None:
+        assert course.sd is not None
+        return course.mean.value, course.sd.value
+    assert control is not None
+    assert course.mean_difference is not None
+    mean, sd = mean_in(courses, control, stratum, None)
+    return mean + course.mean_difference.value, course.sd.value if course.sd is not None else sd
 
 
 def log_hazard_ratio(control: Curve, treatment: Curve) -> float:

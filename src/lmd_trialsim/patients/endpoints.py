@@ -58,4 +58,21 @@ class TimeToEventEndpoint(Spec):
     )
 
 
-Endpoint = Annotated[BinaryEndpoint | SurvivalAtMonth | TimeToEventEndpoint, Field(discriminator="kind")]
+class ContinuousEndpoint(Spec):
+    """A number, such as the logarithm of a count of cells, measured so long after entry; normally distributed."""
+
+    kind: Literal["continuous"]
+    description: str | None = Field(None, description="what is measured, and in which unit, for the reader")
+    assessed_after_months: PlainMonths = Field(0.0, description="months from entry to the measurement")
+    better: Literal["higher", "lower"] = Field("higher", description="which values are the better ones")
+    death_before_assessment: Literal["missing", "not_evaluable"] = Field(
+        "missing", description="what a death before the measurement stands for"
+    )
+    drop_out_before_assessment: Literal["missing", "not_evaluable"] = Field(
+        "not_evaluable", description="what a drop-out before the measurement stands for"
+    )
+
+
+Endpoint = Annotated[
+    BinaryEndpoint | SurvivalAtMonth | TimeToEventEndpoint | ContinuousEndpoint, Field(discriminator="kind")
+]

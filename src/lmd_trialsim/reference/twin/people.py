@@ -189,6 +189,7 @@ def _happening(scenario: Scenario, context: Context, truth: Truth, arm: str, str
             return "missing", course.month_of(draws.uniform(patient, "event")), min(left, followed)
 
         return of_times
+    assert isinstance(endpoint, BinaryEndpoint | SurvivalAtMonth)
     month = endpoint.month if isinstance(endpoint, SurvivalAtMonth) else None
     chance = rate(courses, arm, stratum, control, month)
     dies = NEVER

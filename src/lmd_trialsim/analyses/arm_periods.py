@@ -1,0 +1,194 @@
+"""Regression of all arms together on arm and period: controls of other times count, adjusted for the time.
+
+A period lasts as long as the same arms are open. With n(a, p) values and their sums S(a, p), least squares of an
+additive model of arm and period come down, once the periods are eliminated, to one linear system of the arms
+(Lee and Wason 2020, section 2; Bofill Roig et al. 2022, model 2: stepwise time trend of all arms).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lmd_trialsim.analyses.arm_tests import beyond_by_t, signed_z
+from lmd_trialsim.kernel.desk import RESPONSE, WAITING
+from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.randomising import takes_part
+from lmd_trialsim.kernel.seams import (
+    all_alike,
+    estimate_of_arm,
+    rank_arms,
+    statistic_of_arm,
+    tail_of_arm,
+    weigh_arms,
+)
+
+DETACHED = 1e-9
+"""A pivot that is so small, against the arm's own number, says that no chain of common periods leads to the control."""
+
+
+class PeriodRegression(NamedTuple):
+    """Ordinary least squares with one variance for all."""
+
+    periods: int  # that there can be
+    sign: float  # 1 where the larger value is the better one, else -1
+    bound: np.ndarray  # (bounds,) differences
+    truth: np.ndarray  # (arms,) true differences
+
+
+@kernel
+def _tabulate(analysis, desk):
+    """Write numbers and sums of each arm and period to the scratch; return (values, sum of squares)."""
+    arms, periods = desk.arms.shape[0], analysis.periods
+    table = desk.scratch
+    for place in range(2 * arms * periods):
+        table[place] = 0.0
+    values, squares = 0, 0.0
+    for patient in range(desk.state[0].known):
+        person = desk.patients[patient]
+        if person.outcome <= RESPONSE:
+            at = 2 * (person.arm * periods + person.period)
+            table[at] += 1.0
+            table[at + 1] += person.value
+            values += 1
+            squares += person.value * person.value
+    return values, squares
+
+
+@kernel
+def _set_up(analysis, desk):
+    """Write the system of the arms without the control; return (periods with values, what they explain).
+
+    On the scratch behind the table: the matrix, (arms, arms), then the right-hand side, (arms,).
+    """
+    arms, periods = desk.arms.shape[0], analysis.periods
+    table, first = desk.scratch, 2 * desk.arms.shape[0] * analysis.periods
+    right = first + arms * arms
+    for place in range(first, right + arms):
+        table[place] = 0.0
+    used, explained = 0, 0.0
+    for period in range(periods):
+        number, total = 0.0, 0.0
+        for arm in range(arms):
+            number += table[2 * (arm * periods + period)]
+            total += table[2 * (arm * periods + period) + 1]
+        if number == 0.0:
+            continue
+        used += 1
+        explained += total * total / number
+        for arm in range(arms):
+            own = table[2 * (arm * periods + period)]
+            table[right + arm] += table[2 * (arm * periods + period) + 1] - own * total / number
+            table[first + arm * arms + arm] += own
+            for other in range(arms):
+                table[first + arm * arms + other] -= own * table[2 * (other * periods + period)] / number
+    return used, explained
+
+
+@kernel
+def _solve(desk, first, control):
+    """Write to arms.effect the solution and to arms.error the roots of the inverse's diagonal; return the rank.
+
+    Cholesky's decomposition in place, the control's row left out; an arm that is detached has NaN.
+    """
+    arms, m = desk.arms.shape[0], desk.scratch
+    right = first + arms * arms
+    rank = 0
+    for i in range(arms):
+        size = m[first + i * arms + i]
+        pivot = size
+        for k in range(i):
+            pivot -= m[first + i * arms + k] ** 2
+        detached = i == control or pivot <= DETACHED * max(size, 1.0)
+        rank += 0 if detached else 1
+        root = math.inf if detached else math.sqrt(pivot)  # its row and column become 0
+        for j in range(i + 1, arms):
+            entry = m[first + j * arms + i]
+            for k in range(i):
+                entry -= m[first + j * arms + k] * m[first + i * arms + k]
+            m[first + j * arms + i] = entry / root
+        m[first + i * arms + i] = root
+    for arm in range(arms):
+        _solve_for(desk, first, right, arm)
+    return rank
+
+
+@kernel
+def _solve_for(desk, first, right, arm):
+    """Solve for the unit vector of the arm: the product with the right-hand side is its effect, its norm its error."""
+    arms, m = desk.arms.shape[0], desk.scratch
+    at = right + arms  # (arms,) at work
+    variance = 0.0
+    for i in range(arms):
+        entry = 1.0 if i == arm else 0.0
+        for k in range(i):
+            entry -= m[first + i * arms + k] * m[at + k]
+        m[at + i] = entry / m[first + i * arms + i]
+        variance += m[at + i] ** 2
+    for i in range(arms - 1, -1, -1):
+        entry = m[at + i]
+        for k in range(i + 1, arms):
+            entry -= m[first + k * arms + i] * m[at + k]
+        m[at + i] = entry / m[first + i * arms + i]
+    effect = 0.0
+    for i in range(arms):
+        effect += m[at + i] * m[right + i]
+    known = variance > 0.0
+    desk.arms[arm].effect = effect if known else math.nan
+    desk.arms[arm].error = math.sqrt(variance) if known else math.nan
+
+
+@weigh_arms.case
+def weigh_by_periods(analysis: PeriodRegression, desk):
+    """Write effect, standard error and degrees of freedom of each arm."""
+    arms, control = desk.arms.shape[0], desk.state[0].control
+    values, squares = _tabulate(analysis, desk)
+    used, explained = _set_up(analysis, desk)
+    first = 2 * arms * analysis.periods
+    right = first + arms * arms
+    rank = _solve(desk, first, control)
+    for arm in range(arms):
+        if not math.isnan(desk.arms[arm].effect):
+            explained += desk.arms[arm].effect * desk.scratch[right + arm]
+    freedom = values - used - rank
+    variance = max(squares - explained, 0.0) / freedom if freedom > 0 else math.nan
+    for arm in range(arms):
+        desk.arms[arm].error *= math.sqrt(variance)
+        desk.arms[arm].freedom = freedom
+
+
+@tail_of_arm.case
+def tail_by_periods(analysis: PeriodRegression, desk, arm, bound):
+    """Student's distribution."""
+    return beyond_by_t(desk.arms[arm], analysis.bound[bound], analysis.sign)
+
+
+@rank_arms.case
+def rank_by_periods(analysis: PeriodRegression, desk, better):
+    """P(difference > 0); an arm of which nothing is known is as good as the control."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.better = 0.0
+        if takes_part(desk, number) and number != desk.state[0].control and arm.status != WAITING:
+            arm.better = 0.5 if math.isnan(arm.error) else beyond_by_t(arm, 0.0, analysis.sign)
+
+
+@all_alike.case
+def periods_alike(analysis: PeriodRegression, desk):
+    """It is not asked of tests."""
+    return math.nan
+
+
+@statistic_of_arm.case
+def statistic_by_periods(analysis: PeriodRegression, desk, arm):
+    """The normal quantile of one minus the p-value."""
+    return signed_z(desk.arms[arm], analysis.sign)
+
+
+@estimate_of_arm.case
+def estimate_by_periods(analysis: PeriodRegression, desk, arm):
+    """The adjusted difference."""
+    truth = analysis.truth[arm]
+    return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond_by_t(desk.arms[arm], truth, 1.0)
