@@ -29,6 +29,7 @@ class ArmFacts(NamedTuple):
     may_close: bool  # whether the trial may close as it stands
     may_wait: bool  # whether arms may wait for a place, or never enter
     may_be_alike: bool
+    may_be_left: bool  # whether the trial may end as one arm is left, and the control is an arm like others
     differ: bool  # whether the arms differ in how good they are
 
 
@@ -36,7 +37,7 @@ def of_arms(tally: ArmTally, facts: ArmFacts) -> list[Characteristic]:
     """Return the operating characteristics of a tally."""
     found = [*_of_trial(tally, facts)]
     for number, arm in enumerate(facts.arms):
-        found += _of_control(tally, arm) if facts.control and number == 0 else _of_arm(tally, facts, number, arm)
+        found += _of_control(tally, facts, arm) if facts.control and number == 0 else _of_arm(tally, facts, number, arm)
     return found
 
 
@@ -70,7 +71,10 @@ def _of_trial(tally: ArmTally, facts: ArmFacts) -> Iterator[Characteristic]:
         yield quantile(f"months_quantile_{round(100 * p)}", tally.months, p, BINS_A_MONTH)
 
 
-def _of_control(tally: ArmTally, arm: str) -> Iterator[Characteristic]:
+def _of_control(tally: ArmTally, facts: ArmFacts, arm: str) -> Iterator[Characteristic]:
+    if facts.may_be_left:
+        yield proportion("probability_of_futility", int(tally.verdicts[0, 2].sum()), tally.replicates, arm)
+        yield proportion("last_arm_left", int(tally.last_left[0]), tally.replicates, arm)
     yield proportion("probability_of_selection", int(tally.selected[0]), tally.replicates, arm)
     yield mean("expected_patients", tally.taken[0], arm)
 
@@ -87,6 +91,8 @@ def _of_arm(tally: ArmTally, facts: ArmFacts, number: int, arm: str) -> Iterator
     yield proportion("probability_inconclusive", int(totals[0]), replicates, arm)
     yield proportion("never_judged", replicates - judged, replicates, arm)
     yield proportion("probability_of_selection", int(tally.selected[number]), replicates, arm)
+    if facts.may_be_left:
+        yield proportion("last_arm_left", int(tally.last_left[number]), replicates, arm)
     if facts.may_wait:
         yield proportion("entered", entered, replicates, arm)
         yield proportion("success_if_entered", int(totals[1]), entered, arm)

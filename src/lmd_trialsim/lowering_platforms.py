@@ -141,6 +141,11 @@ class PlatformSetting(NamedTuple):
         rates = self._by_stratum(truth)
         return self._averaged(rates - rates[0] if self.control is not None else rates)
 
+    def estimand(self, truth: str) -> Array:
+        """Return what is estimated of each arm, (arms,): its effect; NaN where the control may be replaced."""
+        effects = self.effects(truth)
+        return np.full_like(effects, math.nan) if self.design.replace_control else effects
+
     def _log_effects(self, truth: str) -> Array:
         curves = self.curves(truth)
         open_to = [[k for k, takes in enumerate(row) if takes] for row in self.takes]
@@ -280,7 +285,7 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         setting.control is not None,
         setting.lower_is_better,
         rules.bounds,
-        setting.effects(truth),
+        setting.estimand(truth),
         setting.in_all,
         alike.within if alike is not None else 0.0,
     )
@@ -307,10 +312,10 @@ def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
         delay=setting.delay,
         months_to_decide=design.months_to_decide,
         bounds=len(rules.bounds),
-        ranks=int("best" in asked),
+        ranks=int("best" in asked or design.replace_control),
         ends_with_success=int(design.ends_with == "first_success"),
         last_wins=int(setting.control is None),
-        replaces=0,
+        replaces=int(design.replace_control),
         direction=setting.direction,
         alike_above=math.inf if alike is None else alike.exceeds,
     )

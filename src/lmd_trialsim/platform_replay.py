@@ -113,7 +113,7 @@ def replay_platform(scenario: Scenario, design: str, truth: str, seed: int, repl
         int(whole[column.ARRIVED]),
         arms[selected] if selected >= 0 else None,
         bool(whole[column.CLOSED_EARLY]),
-        bool(whole[column.ALIKE]),
+        whole[column.ENDED_AS] == column.AS_ALIKE,
         tuple(int(one[column.VERDICT]) if one[column.LOOK] >= 0 else None for one in by_arm),
         tuple(float(one[column.ESTIMATE]) for one in reals),
         tuple(setting.effects(truth)),

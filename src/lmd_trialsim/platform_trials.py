@@ -43,7 +43,7 @@ def platform_job(scenario: Scenario, design: str, truth: str, replicates: int) -
 def truth_of(setting: PlatformSetting, truth: str) -> OfTruth:
     """Return what the tally needs to know of a truth."""
     values = (-1.0 if setting.lower_is_better else 1.0) * setting.values(truth)
-    return OfTruth(setting.effects(truth), values, null_arms(setting, truth), setting.control is not None)
+    return OfTruth(setting.estimand(truth), values, null_arms(setting, truth), setting.control is not None)
 
 
 def platform_characteristics(scenario: Scenario, design: str, truth: str, tally: ArmTally) -> list[Characteristic]:
@@ -59,6 +59,7 @@ def platform_characteristics(scenario: Scenario, design: str, truth: str, tally:
         spec.max_months is not None,
         spec.arms_at_once is not None or any(s.enters_at_month != 0.0 or s.enters_at_patients for s in specs),
         spec.ends_if_alike is not None,
+        spec.without_control or spec.replace_control,
         bool(np.ptp(truth_of(setting, truth).values) > 1e-12),
     )
     return of_arms(tally, facts)

@@ -80,6 +80,11 @@ def _of_names(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
     elif control_of(scenario, design) is None and not design.without_control:
         way_out = "Mark one with control: true, name it with control:, or say without_control: true."
         yield At((*at, "kind"), "which arm is the control?", allowed=", ".join(scenario.arms), way_out=way_out)
+    if design.replace_control and design.without_control:
+        yield At((*at, "replace_control"), "contradicts without_control. Remove one", key=True)
+    elif design.replace_control and design.controls != "all":
+        text = "compares arms by all their patients: another arm may become the control. Say controls: all."
+        yield At((*at, "controls"), text, got=design.controls, key=True)
     for name in design.arms:
         if name not in scenario.arms:
             yield unknown((*at, "arms", name), name, scenario.arms, "arm", key=True)
@@ -242,6 +247,9 @@ def _of_test(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
     if control_of(scenario, design) is None:
         way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
         yield At(here, "tests against a control, and there is none", got=design.analysis.kind, way_out=way_out)
+    if design.replace_control:
+        text = "says nothing of the probability to be best, by which the control is replaced"
+        yield At(here, text, got=design.analysis.kind, way_out="Use an analysis with priors.")
     if isinstance(design.analysis, ArmPeriodRegression) and design.controls != "all":
         text = "takes control patients of all times, adjusted for the time. Say controls: all."
         yield At((*at, "controls"), text, got=design.controls, key=True)

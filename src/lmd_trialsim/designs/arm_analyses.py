@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lmd_trialsim.analyses.arm_hazards import ArmHazards
+from lmd_trialsim.analyses.arm_hazards import MOST_NODES, ArmHazards
 from lmd_trialsim.analyses.arm_means import ArmMeans
 from lmd_trialsim.analyses.arm_periods import PeriodRegression
 from lmd_trialsim.analyses.arm_rates import MOST_REMEMBERED, ArmRates, nodes_for, table_of
@@ -132,7 +132,7 @@ class ArmGammaExponential(Spec):
             bound=np.array(bounds or [1.0]),
             truth=frame.effects,
         )
-        return model, Memory()
+        return model, Memory((2 * len(priors) + 1) * MOST_NODES)
 
 
 class MeanPrior(Spec):

@@ -202,6 +202,9 @@ class Platform(DesignSpec):
     ends_with: Literal["last_arm", "first_success"] = Field(
         "last_arm", description="the trial ends when no arm is left, or with the first success"
     )
+    replace_control: bool = Field(
+        False, description="an arm that succeeds becomes the control, the old one is dropped, and the trial goes on"
+    )
     ends_if_alike: Alike | None = Field(None, description="the trial ends where all arms that are left are alike")
     follow_up_months: PlainMonths = Field(
         0.0, description="of times to an event: so long the last look waits after an arm's last patient"

@@ -5,7 +5,8 @@ from __future__ import annotations
 # Columns of the integers; OF_ARM columns for each arm follow, the control's first.
 ENROLLED, SUCCEEDED, CLOSED_EARLY = 0, 1, 2
 SELECTED = 3  # the arm that comes out best; the control if none does better, -1 where there is no control
-ALIKE = 4  # 1 where the trial ended because the arms are alike
+ENDED_AS = 4  # why it ended before its last look: AS_ALIKE, AS_ONE_LEFT, or 0
+AS_ALIKE, AS_ONE_LEFT = 1, 2
 ARRIVED = 5  # patients who came, taken or turned away
 HEAD = 6
 VERDICT = 0  # kernel.rules; GO_ON where none was reached

@@ -41,6 +41,7 @@ class ArmTally:
     succeeded: int
     closed: int
     alike: int
+    last_left: Integers  # (arms,) trials that ended as no other arm was left
     patients: Integers  # (most patients + 1,) trials by number of patients
     months: Integers  # (MONTH_BINS,)
     duration: Moments
@@ -116,7 +117,8 @@ class ArmTally:
             selected=np.bincount(np.where(has, selected, arms), minlength=arms + 1),
             succeeded=int((integers[:, column.SUCCEEDED] > 0).sum()),
             closed=int(integers[:, column.CLOSED_EARLY].sum()),
-            alike=int(integers[:, column.ALIKE].sum()),
+            alike=int((integers[:, column.ENDED_AS] == column.AS_ALIKE).sum()),
+            last_left=np.bincount(selected[(integers[:, column.ENDED_AS] == column.AS_ONE_LEFT) & has], minlength=arms),
             patients=np.bincount(integers[:, column.ENROLLED], minlength=most_patients + 1),
             months=months_histogram(numbers[:, column.MONTHS]),
             duration=trial[0],

@@ -61,8 +61,8 @@ def is_last(plan, desk, arm, month):
 
 
 @kernel
-def end_arm(plan, desk, number, look, verdict, integers, numbers):
-    """Write how an arm ends: its verdict, and what is estimated of its effect."""
+def record_arm(plan, desk, number, look, verdict, integers, numbers):
+    """Write the verdict on an arm, and what is estimated of its effect."""
     arm = desk.arms[number]
     at = column.HEAD + number * column.OF_ARM
     integers[at + column.VERDICT] = verdict
@@ -76,7 +76,13 @@ def end_arm(plan, desk, number, look, verdict, integers, numbers):
     numbers[at + column.ESTIMATE] = estimate
     numbers[at + column.DECIDED] = desk.state[0].month + plan.limits.months_to_decide - arm.opened
     arm.verdict = verdict
-    arm.status = ENDED if arm.status == FULL else CLOSING
+
+
+@kernel
+def end_arm(plan, desk, number, look, verdict, integers, numbers):
+    """Write how an arm ends, and let it end: at once where it takes no more patients, else with the decision."""
+    record_arm(plan, desk, number, look, verdict, integers, numbers)
+    desk.arms[number].status = ENDED if desk.arms[number].status == FULL else CLOSING
 
 
 @kernel
@@ -90,15 +96,45 @@ def judge_arms(plan, desk, log, look, month, integers, numbers):
             continue
         answers_of_arm(plan, desk, number)
         last = is_last(plan, desk, arm, month)
-        own = limits.looks - 1 if last else min(arm.look, limits.looks - 2)
+        own = limits.looks - 1 if last else min(arm.look, limits.looks - 1) - 1
         verdict = verdict_on_cell(plan.rules, desk.answers, own, number, arm.patients)
         if look < log.shape[0]:
             _log_answers(desk, log[look], number, own, verdict)
-        if verdict != GO_ON:
+        if verdict == EFFICACY and limits.replaces:
+            record_arm(plan, desk, number, own, verdict, integers, numbers)
+            successes += 1
+        elif verdict != GO_ON:
             end_arm(plan, desk, number, own, verdict, integers, numbers)
             successes += 1 if verdict == EFFICACY else 0
-        arm.look += 1
     return successes
+
+
+@kernel
+def count_looks(desk):
+    """Count the look of the arms that are due."""
+    for number in range(desk.arms.shape[0]):
+        desk.arms[number].look += desk.arms[number].due
+        desk.arms[number].verdict = GO_ON
+
+
+@kernel
+def replace_control(plan, desk, look, integers, numbers):
+    """Make the arm that is likeliest to be best, of those that have just succeeded, the control; drop the old one."""
+    state = desk.state[0]
+    winner = -1
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        beats = winner < 0 or arm.best > desk.arms[winner].best
+        if number != state.control and runs(arm) and arm.verdict == EFFICACY and beats:
+            winner = number
+    for number in range(desk.arms.shape[0]):  # the others must show it against the new control
+        if number != winner and runs(desk.arms[number]) and desk.arms[number].verdict == EFFICACY:
+            integers[column.HEAD + number * column.OF_ARM + column.VERDICT] = GO_ON
+            desk.arms[number].verdict = GO_ON
+    end_arm(plan, desk, state.control, min(look, plan.limits.looks - 1), FUTILITY, integers, numbers)
+    desk.arms[winner].due = 0
+    state.control = winner
+    share_controls(desk)
 
 
 @kernel
@@ -196,7 +232,7 @@ def open_rows(desk, integers, numbers):
     """Write that no arm has entered or been judged."""
     numbers[column.MONTHS] = 0.0
     integers[column.SUCCEEDED] = 0
-    integers[column.ALIKE] = 0
+    integers[column.ENDED_AS] = 0
     for number in range(desk.arms.shape[0]):
         at = column.HEAD + number * column.OF_ARM
         for place in range(column.OF_ARM):
@@ -225,10 +261,10 @@ def close_rows(plan, desk, month, integers, numbers):
         integers[at + column.ENTERED] = 0 if arm.status == WAITING else 1
         of = 1 + number * column.NUMBERS_OF_ARM
         numbers[of + column.QUEUED] = math.nan if arm.status == WAITING else arm.opened - arm.queued
-        if number == state.control:
+        if number == state.control and not plan.limits.replaces:
             integers[at + column.EVALUABLE] = arm.patients
             integers[at + column.COUNTED] = arm.events + arm.responses
-        elif integers[at + column.VERDICT] == EFFICACY:
+        elif not plan.limits.replaces and integers[at + column.VERDICT] == EFFICACY:
             benefit = plan.limits.direction * numbers[of + column.ESTIMATE]
             if benefit > best:
                 best = benefit
@@ -239,17 +275,36 @@ def close_rows(plan, desk, month, integers, numbers):
 def judge(plan, desk, log, look, month, integers, numbers):
     """Analyse and decide; return whether the trial is over."""
     limits = plan.limits
-    weigh_arms(plan.analysis, desk)
-    if limits.ranks:
-        rank_arms(plan.analysis, desk, 0)
-    if look < log.shape[0]:
-        _log_look(desk, log[look], month)
-    successes = judge_arms(plan, desk, log, look, month, integers, numbers)
+    count_looks(desk)
+    successes = 0
+    again = True  # against a new control everything is looked at once more
+    while again:
+        weigh_arms(plan.analysis, desk)
+        if limits.ranks:
+            rank_arms(plan.analysis, desk, 0)
+        if look < log.shape[0] and not successes:
+            _log_look(desk, log[look], month)
+        found = judge_arms(plan, desk, log, look, month, integers, numbers)
+        successes += found
+        again = limits.replaces and found > 0
+        if again:
+            replace_control(plan, desk, look, integers, numbers)
     keep_the_best(plan, desk, look, integers, numbers)
     integers[column.SUCCEEDED] += successes
-    if limits.last_wins and count_running(desk) == 1 and not desk.state[0].waiting and not successes:
+    return is_over(plan, desk, log, look, month, successes, integers, numbers)
+
+
+@kernel
+def is_over(plan, desk, log, look, month, successes, integers, numbers):
+    """Close the arms that nothing is left to be learnt of; return whether the trial is over."""
+    limits = plan.limits
+    running = count_running(desk)
+    if limits.last_wins and running == 1 and not desk.state[0].waiting and not successes:
         integers[column.SUCCEEDED] += 1
+        integers[column.ENDED_AS] = column.AS_ONE_LEFT
         end_all(plan, desk, EFFICACY, integers, numbers)
+    if limits.replaces and running == 0 and not desk.state[0].waiting:
+        integers[column.ENDED_AS] = column.AS_ONE_LEFT
     if successes and limits.ends_with_success:
         end_all(plan, desk, GO_ON, integers, numbers)
         return True
@@ -258,7 +313,7 @@ def judge(plan, desk, log, look, month, integers, numbers):
         if look < log.shape[0]:
             log[look, column.LOG_ALIKE] = alike
         if alike > limits.alike_above:
-            integers[column.ALIKE] = 1
+            integers[column.ENDED_AS] = column.AS_ALIKE
             end_all(plan, desk, GO_ON, integers, numbers)
             return True
     end_last(plan, desk, month, integers, numbers)

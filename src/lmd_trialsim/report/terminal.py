@@ -307,7 +307,7 @@ def _why(scenario: Scenario, design: str, truth: str, key: Key, row: Row) -> str
         return "No trial is counted here."
     if isinstance(scenario.designs[design], Platform):
         arms = PlatformSetting.of(scenario, design)
-        if name in OF_ESTIMATES and cell and math.isnan(arms.effects(truth)[arms.arms.index(cell)]):
+        if name in OF_ESTIMATES and cell and math.isnan(arms.estimand(truth)[arms.arms.index(cell)]):
             return f"There is no single true {arms.scale} under this truth."
         return "No trial is counted here."
     if name in OF_ESTIMATES and math.isnan(true_effect(scenario, design, truth)):
