@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from lmd_trialsim.checks.platforms import control_of
 from lmd_trialsim.designs.arm_allocation import allocation_of
 from lmd_trialsim.designs.arm_analyses import ArmFrame
+from lmd_trialsim.designs.arm_boundaries import boundary
 from lmd_trialsim.designs.arm_looks import schedule_of
 from lmd_trialsim.designs.asking import TIE
-from lmd_trialsim.designs.platform import ArmCondition, ByArm, Place, Platform
+from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, Platform
 from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, STATISTIC, TAILS, ArmLimits, ArmPlan
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 NO_CAP = 2**62
+SMALLER = ("is_below", "at_most")
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 CONTROLS = {"concurrent": CONTROLS_OPEN, "concurrently_eligible": CONTROLS_ELIGIBLE, "all": CONTROLS_ALL}
 
@@ -141,6 +143,22 @@ class PlatformSetting(NamedTuple):
         rates = self._by_stratum(truth)
         return self._averaged(rates - rates[0] if self.control is not None else rates)
 
+    def information(self, said: list[float] | None) -> tuple[float, ...]:
+        """Return the information of an arm at each look over that at its last, as said or by numbers of patients."""
+        looks = self.design.looks
+        if said is None:
+            in_each = looks is not None and looks.unit == "in_each"
+            last = max(place.max_patients for place in self.places) if in_each else self.design.max_patients
+            said = [*(looks.listed() if looks is not None else []), last]
+        return tuple(one / said[-1] for one in said)
+
+    @property
+    def control_ratio(self) -> float:
+        """Patients of the control to one of an arm, in fixed shares; of unequal arms, to one on average."""
+        allocation = self.design.allocation
+        shares = [getattr(allocation, "ratio", {}).get(arm, 1) for arm in self.arms]
+        return float(shares[0] * len(self.places) / sum(shares[1:]))
+
     def estimand(self, truth: str) -> Array:
         """Return what is estimated of each arm, (arms,): its effect; NaN where the control may be replaced."""
         effects = self.effects(truth)
@@ -193,6 +211,8 @@ class _Rules:
             first = len(self.conditions)
             for condition in rule.conditions:
                 self._add(condition, rule.looks(self.looks))
+            if rule.boundary is not None:
+                self._add_boundary(rule)
             self.rules.append((VERDICTS[rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
 
     def _add(self, condition: ArmCondition, speaks: list[int]) -> None:
@@ -213,6 +233,32 @@ class _Rules:
             question = TAILS + self.bounds.index(key)
         self.conditions.append((question, sign))
         self.thresholds.append(cuts)
+
+    def _add_boundary(self, rule: ArmRule) -> None:
+        """Add the condition that z is at or beyond the boundary; futility rules on z are taken to bind."""
+        setting, speaks = self.setting, rule.looks(self.looks)
+        assert rule.boundary is not None
+        assert rule.alpha is not None
+        below = [math.nan] * (self.looks - 1)
+        for other in setting.design.rules:
+            for condition in other.conditions:
+                if other.stop_for == "futility" and condition.statistic and condition.comparison in SMALLER:
+                    cuts = self._cuts(condition, other.looks(self.looks))[: self.looks - 1, 0]
+                    below = [b if math.isnan(cut) else cut for b, cut in zip(below, cuts, strict=True)]
+        lower = tuple(-math.inf if math.isnan(b) else float(b) for b in below)
+        upper, bottom = boundary(
+            rule.boundary,
+            rule.alpha,
+            setting.information(rule.information),
+            len(setting.places),
+            setting.control_ratio,
+            lower if any(math.isfinite(b) for b in lower) else None,
+        )
+        bounds = np.full((self.looks, len(setting.arms)), math.nan)
+        efficacy = rule.stop_for == "efficacy"
+        bounds[speaks] = np.array(upper if efficacy else bottom)[speaks, None] - TIE
+        self.conditions.append((STATISTIC, 1.0 if efficacy else -1.0))
+        self.thresholds.append(bounds)
 
     def _cuts(self, condition: ArmCondition, speaks: list[int]) -> Array:
         """Return the threshold at each look and arm, (looks, arms); NaN where the rule is silent."""

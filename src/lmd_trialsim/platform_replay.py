@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import TAILS
+from lmd_trialsim.engine.arm_plan import STATISTIC, TAILS
 from lmd_trialsim.engine.backends import Job, play, play_logged
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
 from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
@@ -163,10 +163,15 @@ def _answers(
             yield ()
             continue
         found = []
+        if spec.boundary is not None:
+            sense = "at_least" if spec.stop_for == "efficacy" else "is_below"
+            yield (Answer("statistic", sense, float(known[STATISTIC]), cuts[0]),)
+            continue
         for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
             question = int(table.conditions["question"][row])
             answer = Answer(condition.subject, condition.comparison, float(known[question]), cut)
-            if question >= TAILS and (condition.below is not None) != setting.lower_is_better:
+            quantity = condition.probability_that or ""
+            if question >= TAILS and (condition.below is not None) != setting.lower_is_better_of(quantity):
                 answer = answer._replace(value=1.0 - answer.value, threshold=1.0 - cut)  # stored as the other side
             found.append(answer)
         yield tuple(found)

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from lmd_trialsim.designs.boundaries import _root
+from lmd_trialsim.designs.boundaries import root
 
 CURVES = {
     "straight": (lambda x: x - 1.25, -3.0, 8.0),
@@ -23,9 +23,9 @@ def test_root_is_that_of_scipy(name: str) -> None:
     expected = brentq(curve, least, most, xtol=1e-14, rtol=1e-15, maxiter=1000)
     # A root of third order is known to the cube root of the rounding of the function only.
     tolerance = 1e-4 if name == "flat about the root" else 1e-12
-    assert _root(curve, least, most) == pytest.approx(expected, abs=tolerance)
+    assert root(curve, least, most) == pytest.approx(expected, abs=tolerance)
 
 
 def test_root_outside_of_the_bracket_is_refused() -> None:
     with pytest.raises(ValueError, match="no root between"):
-        _root(lambda x: x - 1.0, 2.0, 3.0)
+        root(lambda x: x - 1.0, 2.0, 3.0)

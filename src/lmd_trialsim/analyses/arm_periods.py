@@ -12,18 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.analyses.arm_tests import beyond_by_t, signed_z
-from lmd_trialsim.kernel.desk import RESPONSE, WAITING
+from lmd_trialsim.analyses.arm_tests import is_a_test
+from lmd_trialsim.kernel.desk import RESPONSE
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import takes_part
-from lmd_trialsim.kernel.seams import (
-    all_alike,
-    estimate_of_arm,
-    rank_arms,
-    statistic_of_arm,
-    tail_of_arm,
-    weigh_arms,
-)
+from lmd_trialsim.kernel.seams import weigh_arms
 
 DETACHED = 1e-9
 """A pivot that is so small, against the arm's own number, says that no chain of common periods leads to the control."""
@@ -159,36 +151,4 @@ def weigh_by_periods(analysis: PeriodRegression, desk):
         desk.arms[arm].freedom = freedom
 
 
-@tail_of_arm.case
-def tail_by_periods(analysis: PeriodRegression, desk, arm, bound):
-    """Student's distribution."""
-    return beyond_by_t(desk.arms[arm], analysis.bound[bound], analysis.sign)
-
-
-@rank_arms.case
-def rank_by_periods(analysis: PeriodRegression, desk, better):
-    """P(difference > 0); an arm of which nothing is known is as good as the control."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.better = 0.0
-        if takes_part(desk, number) and number != desk.state[0].control and arm.status != WAITING:
-            arm.better = 0.5 if math.isnan(arm.error) else beyond_by_t(arm, 0.0, analysis.sign)
-
-
-@all_alike.case
-def periods_alike(analysis: PeriodRegression, desk):
-    """It is not asked of tests."""
-    return math.nan
-
-
-@statistic_of_arm.case
-def statistic_by_periods(analysis: PeriodRegression, desk, arm):
-    """The normal quantile of one minus the p-value."""
-    return signed_z(desk.arms[arm], analysis.sign)
-
-
-@estimate_of_arm.case
-def estimate_by_periods(analysis: PeriodRegression, desk, arm):
-    """The adjusted difference."""
-    truth = analysis.truth[arm]
-    return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond_by_t(desk.arms[arm], truth, 1.0)
+is_a_test(PeriodRegression)

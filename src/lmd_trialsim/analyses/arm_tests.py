@@ -27,8 +27,26 @@ AGAINST_CONTROL, ABSOLUTE = 0, 1
 class LogRankOfArms(NamedTuple):
     """The log-rank test; the estimate is Peto's one-step log hazard ratio, (observed - expected) / variance."""
 
+    sign: float  # -1: a lower hazard is the better one
     bound: np.ndarray  # (bounds,) log hazard ratios
     truth: np.ndarray  # (arms,) true log hazard ratios; NaN where there is not one
+
+
+class DifferenceOfMeans(NamedTuple):
+    """Student's test with one variance for both groups, or the normal test where the standard deviation is known."""
+
+    sd: float  # 0 where it is estimated
+    sign: float  # 1 where the larger value is the better one, else -1
+    bound: np.ndarray  # (bounds,) differences
+    truth: np.ndarray  # (arms,) true differences
+
+
+class DifferenceOfProportions(NamedTuple):
+    """The normal test of two proportions, its variance pooled over both groups."""
+
+    sign: float  # 1 where the higher rate is the better one, else -1
+    bound: np.ndarray  # (bounds,) differences
+    truth: np.ndarray  # (arms,) true differences
 
 
 @kernel
@@ -75,69 +93,8 @@ def log_rank_of_arm(desk, number):
     return surplus, variance
 
 
-@weigh_arms.case
-def weigh_log_rank(analysis: LogRankOfArms, desk):
-    """Write estimate and standard error of each arm."""
-    for number in range(desk.arms.shape[0]):
-        if takes_part(desk, number) and number != desk.state[0].control:
-            surplus, variance = log_rank_of_arm(desk, number)
-            arm = desk.arms[number]
-            arm.effect = -surplus / variance if variance > 0.0 else math.nan
-            arm.error = 1.0 / math.sqrt(variance) if variance > 0.0 else math.nan
-
-
 @kernel
-def below(arm, bound):
-    """Return P(effect < bound), the effect normal about its estimate."""
-    return normal_cdf((bound - arm.effect) / arm.error)
-
-
-@tail_of_arm.case
-def tail_of_log_rank(analysis: LogRankOfArms, desk, arm, bound):
-    """The normal distribution."""
-    return below(desk.arms[arm], analysis.bound[bound])
-
-
-@rank_arms.case
-def rank_by_log_rank(analysis: LogRankOfArms, desk, better):
-    """P(log hazard ratio < 0); an arm without a variance is as good as the control."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.better = 0.0
-        if takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = 0.5 if math.isnan(arm.error) else below(arm, 0.0)
-
-
-@all_alike.case
-def log_rank_alike(analysis: LogRankOfArms, desk):
-    """It is not asked of tests."""
-    return math.nan
-
-
-@statistic_of_arm.case
-def log_rank_statistic(analysis: LogRankOfArms, desk, arm):
-    """The estimate over its standard error, positive where the arm is better."""
-    return -desk.arms[arm].effect / desk.arms[arm].error
-
-
-@estimate_of_arm.case
-def estimate_by_log_rank(analysis: LogRankOfArms, desk, arm):
-    """The estimate."""
-    truth = analysis.truth[arm]
-    return desk.arms[arm].effect, math.nan if math.isnan(truth) else below(desk.arms[arm], truth)
-
-
-class DifferenceOfMeans(NamedTuple):
-    """Student's test with one variance for both groups, or the normal test where the standard deviation is known."""
-
-    sd: float  # 0 where it is estimated
-    sign: float  # 1 where the larger value is the better one, else -1
-    bound: np.ndarray  # (bounds,) differences
-    truth: np.ndarray  # (arms,) true differences
-
-
-@kernel
-def beyond_by_t(arm, bound, sign):
+def beyond(arm, bound, sign):
     """Return P(sign * effect > sign * bound), the effect a multiple of Student's t about its estimate."""
     t = sign * (arm.effect - bound) / arm.error
     if math.isinf(arm.freedom):
@@ -145,19 +102,72 @@ def beyond_by_t(arm, bound, sign):
     return student_cdf(arm.freedom, t) if arm.freedom > 0.0 else math.nan
 
 
-@kernel
-def signed_z(arm, sign):
-    """Return the z of the p-value of a one-sided test, positive where the arm is better."""
-    t = sign * arm.effect / arm.error
-    if math.isinf(arm.freedom) or math.isnan(t):
+def _tail(analysis, desk, arm, bound):
+    """Student's distribution, or the normal one."""
+    return beyond(desk.arms[arm], analysis.bound[bound], analysis.sign)
+
+
+def _rank(analysis, desk, better):
+    """P(the arm is better than the control); one half where nothing is known."""
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.better = 0.0
+        if takes_part(desk, number) and number != desk.state[0].control:
+            arm.better = 0.5 if math.isnan(arm.error) else beyond(arm, 0.0, analysis.sign)
+
+
+def _alike(analysis, desk):
+    """It is not asked of tests."""
+    return math.nan
+
+
+def _statistic(analysis, desk, arm):
+    """The estimate over its standard error, as a z: of Student's t, the normal quantile of the p-value's complement."""
+    of = desk.arms[arm]
+    t = analysis.sign * of.effect / of.error
+    if math.isinf(of.freedom) or math.isnan(t):
         return t
     # From the tail that is small, so that nothing is lost to rounding.
-    return math.copysign(normal_quantile(student_cdf(arm.freedom, -abs(t))), t) if arm.freedom > 0.0 else math.nan
+    return math.copysign(normal_quantile(student_cdf(of.freedom, -abs(t))), t) if of.freedom > 0.0 else math.nan
+
+
+def _estimate(analysis, desk, arm):
+    """The effect."""
+    truth = analysis.truth[arm]
+    return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond(desk.arms[arm], truth, 1.0)
+
+
+def is_a_test(analysis):
+    """Register what all tests share: those that write effect, error and freedom of each arm when they weigh."""
+    for seam, case in (
+        (tail_of_arm, _tail),
+        (rank_arms, _rank),
+        (all_alike, _alike),
+        (statistic_of_arm, _statistic),
+        (estimate_of_arm, _estimate),
+    ):
+        seam.cases[analysis] = case
+
+
+for _test in (LogRankOfArms, DifferenceOfMeans, DifferenceOfProportions):
+    is_a_test(_test)
+
+
+@weigh_arms.case
+def weigh_log_rank(analysis: LogRankOfArms, desk):
+    """Peto's estimate and its standard error."""
+    for number in range(desk.arms.shape[0]):
+        if takes_part(desk, number) and number != desk.state[0].control:
+            surplus, variance = log_rank_of_arm(desk, number)
+            arm = desk.arms[number]
+            arm.effect = -surplus / variance if variance > 0.0 else math.nan
+            arm.error = 1.0 / math.sqrt(variance) if variance > 0.0 else math.nan
+            arm.freedom = math.inf
 
 
 @weigh_arms.case
 def weigh_difference_of_means(analysis: DifferenceOfMeans, desk):
-    """Write difference, standard error and degrees of freedom of each arm."""
+    """Difference, standard error and degrees of freedom."""
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if not takes_part(desk, number) or number == desk.state[0].control:
@@ -174,36 +184,15 @@ def weigh_difference_of_means(analysis: DifferenceOfMeans, desk):
         arm.error = math.sqrt(max(variance, 0.0) * (1.0 / n + 1.0 / m)) if n > 0 and m > 0 else math.nan
 
 
-@tail_of_arm.case
-def tail_of_difference_of_means(analysis: DifferenceOfMeans, desk, arm, bound):
-    """Student's distribution, or the normal one."""
-    return beyond_by_t(desk.arms[arm], analysis.bound[bound], analysis.sign)
-
-
-@rank_arms.case
-def rank_by_difference_of_means(analysis: DifferenceOfMeans, desk, better):
-    """P(difference > 0); an arm of which nothing is known is as good as the control."""
+@weigh_arms.case
+def weigh_difference_of_proportions(analysis: DifferenceOfProportions, desk):
+    """Difference and standard error; NaN where all patients, or none, have responded."""
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        arm.better = 0.0
-        if takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = 0.5 if math.isnan(arm.error) else beyond_by_t(arm, 0.0, analysis.sign)
-
-
-@all_alike.case
-def difference_of_means_alike(analysis: DifferenceOfMeans, desk):
-    """It is not asked of tests."""
-    return math.nan
-
-
-@statistic_of_arm.case
-def statistic_of_difference_of_means(analysis: DifferenceOfMeans, desk, arm):
-    """The estimate over its standard error, as a z."""
-    return signed_z(desk.arms[arm], analysis.sign)
-
-
-@estimate_of_arm.case
-def estimate_by_difference_of_means(analysis: DifferenceOfMeans, desk, arm):
-    """The difference."""
-    truth = analysis.truth[arm]
-    return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond_by_t(desk.arms[arm], truth, 1.0)
+        n, m = arm.patients, arm.control_patients
+        arm.effect, arm.error, arm.freedom = math.nan, math.nan, math.inf
+        if takes_part(desk, number) and number != desk.state[0].control and n > 0 and m > 0:
+            arm.effect = arm.responses / n - arm.control_responses / m
+            rate = (arm.responses + arm.control_responses) / (n + m)
+            variance = rate * (1.0 - rate) * (1.0 / n + 1.0 / m)
+            arm.error = math.sqrt(variance) if variance > 0.0 else math.nan

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
 OF_TIMES = ("gamma_exponential", "log_rank")
-OF_RATES = ("beta_binomial", "period_regression")
+OF_RATES = ("beta_binomial", "difference_of_proportions", "period_regression")
 ANALYSES = {
     "binary": OF_RATES,
     "survival_at_month": OF_RATES,
@@ -32,6 +32,7 @@ WORDS = {
     "log_rank": (("hazard_ratio",), "events"),
     "normal": (("best", "difference", "mean"), ""),
     "difference_of_means": (("difference",), ""),
+    "difference_of_proportions": (("difference",), "responses"),
     "period_regression": (("difference",), "responses"),
 }
 """What probability_that and number_of may say under an analysis."""
@@ -263,6 +264,7 @@ def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmP
     count = design.look_count
     for i, rule in enumerate(design.rules):
         here = (*at, "rules", i)
+        yield from _of_boundary(here, design, rule)
         yield from looks_beyond(here, rule.at if isinstance(rule.at, list) else [], count)
         if not rule.looks(count):
             text = "the only look is the last one, so this rule would never speak. Add looks, or remove the rule."
@@ -278,6 +280,25 @@ def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmP
             yield from _of_cut(place, design, rule, condition, [one.name for one in places])
     if not any(rule.stop_for == "efficacy" for rule in design.rules) and not design.without_control:
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
+
+
+def _of_boundary(at: Place, design: Platform, rule: ArmRule) -> Iterator[At]:
+    """Yield why a rule can have no boundary."""
+    if rule.boundary is None:
+        return
+    if not isinstance(design.analysis, TESTS):
+        text = "is of a test statistic, and this analysis has none. Use an analysis that tests."
+        yield At((*at, "boundary"), text, got=design.analysis.kind)
+    allocation: Any = design.allocation
+    if not isinstance(allocation, FixedAllocation) or allocation.control == "square_root":
+        yield At((*at, "boundary"), "is computed for fixed whole shares. Use allocation: {kind: fixed}.")
+    if rule.information is None and design.looks is not None and design.looks.unit in ("months", "events"):
+        text = f"looks by {design.looks.unit} do not tell the information at them. Add information: to the rule."
+        yield At((*at, "boundary"), text)
+    if rule.information is not None and len(rule.information) != design.look_count:
+        text = "has one number for each look, the last one included"
+        got = f"{len(rule.information)} numbers"
+        yield At((*at, "information"), text, got=got, allowed=str(design.look_count), key=True)
 
 
 def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCondition) -> Iterator[At]:

@@ -13,7 +13,13 @@ from lmd_trialsim.analyses.arm_hazards import MOST_NODES, ArmHazards
 from lmd_trialsim.analyses.arm_means import ArmMeans
 from lmd_trialsim.analyses.arm_periods import PeriodRegression
 from lmd_trialsim.analyses.arm_rates import MOST_REMEMBERED, ArmRates, nodes_for, table_of
-from lmd_trialsim.analyses.arm_tests import ABSOLUTE, AGAINST_CONTROL, DifferenceOfMeans, LogRankOfArms
+from lmd_trialsim.analyses.arm_tests import (
+    ABSOLUTE,
+    AGAINST_CONTROL,
+    DifferenceOfMeans,
+    DifferenceOfProportions,
+    LogRankOfArms,
+)
 from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
@@ -150,7 +156,7 @@ class ArmLogRank(Spec):
     def model(self, frame: ArmFrame) -> tuple[LogRankOfArms, Memory]:
         """Return what kernels read, and what the desk must hold."""
         bounds = [math.log(bound) for _, bound in frame.bounds]
-        return LogRankOfArms(np.array(bounds or [0.0]), frame.effects), Memory()
+        return LogRankOfArms(-1.0, np.array(bounds or [0.0]), frame.effects), Memory()
 
 
 class ArmNormal(Spec):
@@ -198,6 +204,17 @@ class ArmDifferenceOfMeans(Spec):
         return DifferenceOfMeans(self.sd or 0.0, -1.0 if frame.lower else 1.0, bounds, frame.effects), Memory()
 
 
+class ArmDifferenceOfProportions(Spec):
+    """The normal test of each arm's rate against that of its control patients."""
+
+    kind: Literal["difference_of_proportions"]
+
+    def model(self, frame: ArmFrame) -> tuple[DifferenceOfProportions, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        bounds = np.array([bound for _, bound in frame.bounds] or [0.0])
+        return DifferenceOfProportions(-1.0 if frame.lower else 1.0, bounds, frame.effects), Memory()
+
+
 class ArmPeriodRegression(Spec):
     """Least squares on arm and period: controls of all times count, adjusted for the time."""
 
@@ -212,10 +229,16 @@ class ArmPeriodRegression(Spec):
         return model, Memory(2 * arms * periods + arms * arms + 2 * arms)
 
 
-TESTS = (ArmLogRank, ArmDifferenceOfMeans, ArmPeriodRegression)
+TESTS = (ArmLogRank, ArmDifferenceOfMeans, ArmDifferenceOfProportions, ArmPeriodRegression)
 """Analyses with a statistic: an effect of each arm and its standard error, and no joint distribution of the arms."""
 
 ArmAnalysis = Annotated[
-    ArmBetaBinomial | ArmGammaExponential | ArmNormal | ArmLogRank | ArmDifferenceOfMeans | ArmPeriodRegression,
+    ArmBetaBinomial
+    | ArmGammaExponential
+    | ArmNormal
+    | ArmLogRank
+    | ArmDifferenceOfMeans
+    | ArmDifferenceOfProportions
+    | ArmPeriodRegression,
     Field(discriminator="kind"),
 ]

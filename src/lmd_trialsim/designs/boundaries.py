@@ -172,7 +172,7 @@ def efficacy_boundary(shape: str, alpha: float, information: ArrayLike, **parame
     most = -float(ndtri(alpha / len(units)))  # enough unless a boundary before the last is smaller
     while excess(of_constant(most)) > 0.0:
         most *= 2.0
-    return of_constant(_root(lambda constant: excess(of_constant(constant)), 0.0, most))
+    return of_constant(root(lambda constant: excess(of_constant(constant)), 0.0, most))
 
 
 def futility_boundary(
@@ -295,7 +295,7 @@ def _crossing(upper: Array, lower: Array, information: Array, drift: float) -> t
     return efficacy, futility
 
 
-def _root(function: Callable[[float], float], least: float, most: float) -> float:
+def root(function: Callable[[float], float], least: float, most: float) -> float:
     """Return the root of a monotone function between two numbers (Chandrupatla, Adv Eng Softw 1997; 28: 145).
 
     Not by scipy.optimize, whose import takes as long as all else that a second run does before its trials.
@@ -337,7 +337,7 @@ def _spend(paths: _Paths, probability: float, information: float, drift: float) 
     def excess(bound: float) -> float:  # logarithms make tails nearly straight
         return float(np.log(max(_above(paths, bound, information, drift), 1e-300)) - target)
 
-    return _root(excess, least, most)
+    return root(excess, least, most)
 
 
 def _spend_upper(spent: Array, information: Array) -> Array:
@@ -396,7 +396,7 @@ def _drift_root(excess: Callable[[float], float], information: Array) -> float:
         most *= 2.0
         if most > 1000.0:
             raise ValueError("upper: no drift reaches the wanted power; give a finite boundary at the last look.")
-    return scale * _root(lambda standardized: excess(standardized * scale), 0.0, most)
+    return scale * root(lambda standardized: excess(standardized * scale), 0.0, most)
 
 
 # The door.

@@ -10,6 +10,7 @@ from lmd_trialsim.designs.arm_allocation import ArmAllocation, FixedAllocation
 from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.designs.arm_looks import ArmLooks
 from lmd_trialsim.designs.generic import DesignSpec, Patients
+from lmd_trialsim.designs.looks import check_increasing
 from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
@@ -104,8 +105,15 @@ class ArmRule(Spec):
     stop_for: Literal["efficacy", "futility", "harm"] = Field(
         description="end the arm with this verdict; efficacy is its success"
     )
-    when: ArmCondition | Annotated[list[ArmCondition], Field(min_length=1, max_length=20)] = Field(
-        description="the condition, or a list of conditions that must all hold"
+    when: ArmCondition | Annotated[list[ArmCondition], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="the condition, or a list of conditions that must all hold"
+    )
+    boundary: Literal["obrien_fleming", "pocock", "triangular"] | None = Field(
+        None, description="instead of when: z at or beyond a boundary that holds the error of any false rejection"
+    )
+    alpha: PlainOpenProbability | None = Field(None, description="that error, one-sided, where no arm has an effect")
+    information: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=20)] | None = Field(
+        None, description="of an arm at each look; by the numbers of the looks where not said"
     )
     at: Literal["all", "interim", "final"] | Annotated[list[LookNumber], Field(min_length=1, max_length=1000)] = Field(
         "all", description="the looks of the arm at which the rule speaks: all, interim, final, or numbers from 1"
@@ -115,13 +123,30 @@ class ArmRule(Spec):
     )
 
     @model_validator(mode="after")
-    def _looks_increase(self) -> ArmRule:
+    def _hangs_together(self) -> ArmRule:
         check_sorted(self.at)
+        if (self.when is None) == (self.boundary is None):
+            way_out = "Neither is there: add one." if self.when is None else "Both are there: remove one."
+            raise At((), "says either when or boundary", way_out=way_out, key=True)
+        if (self.boundary is None) != (self.alpha is None):
+            raise At(
+                ("alpha",) if self.boundary is None else (), "boundary and alpha go together. Give both.", key=True
+            )
+        if self.information is not None and self.boundary is None:
+            raise At(("information",), "goes with boundary. Remove it", key=True)
+        check_increasing(self.information or [], ("information",))
+        if self.stop_for == "harm" and self.boundary is not None:
+            raise At(("stop_for",), "a boundary is of efficacy or futility", got="harm")
+        if self.stop_for == "futility" and self.boundary not in (None, "triangular"):
+            text = "has no boundary for futility. Use triangular, or when: {statistic: z, is_below: 0}"
+            raise At(("boundary",), text, got=str(self.boundary))
         return self
 
     @property
     def conditions(self) -> list[ArmCondition]:
-        """The conditions, all of which must hold."""
+        """The conditions, all of which must hold; none where there is a boundary."""
+        if self.when is None:
+            return []
         return [self.when] if isinstance(self.when, ArmCondition) else list(self.when)
 
     def looks(self, count: int) -> list[int]:

@@ -41,6 +41,9 @@ def parts(trial: PlatformReplay, name: str) -> Iterator[RenderableType]:
 def describe(rule: ArmRule) -> str:
     """Return the rule in English."""
     said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_cut(c)}" for c in rule.conditions)
+    if rule.boundary is not None:
+        side = ">=" if rule.stop_for == "efficacy" else "<"
+        said = f"z {side} the {rule.boundary.replace('_', ' ')} boundary of all arms together (alpha {rule.alpha:g})"
     at = {"all": "", "interim": ", at interim looks", "final": ", at the arm's last look"}
     when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else at[rule.at]
     waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
@@ -121,8 +124,9 @@ def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
     for number, (rule, answers) in enumerate(zip(trial.setting.design.rules, seen.answers, strict=True), 1):
         if not answers:
             yield f"rule {number}: silent"
-        for answer, condition in zip(answers, rule.conditions, strict=False):
-            yield f"rule {number}: {tell(answer, subject(condition))}"
+        names = [subject(condition) for condition in rule.conditions] or ["z"]
+        for answer, name in zip(answers, names, strict=False):
+            yield f"rule {number}: {tell(answer, name)}"
     if seen.verdict != GO_ON:
         yield f"{VERDICTS[seen.verdict]}: the arm closes"
     else:
