@@ -138,6 +138,7 @@ class Person:
     outcome: int | str  # 0, 1, or a loss that is no failure
     number: int  # among all who came
     could_get: frozenset  # the arms that were open to him
+    open_then: frozenset  # the arms that were open to somebody
     assessed: bool = False
 
     @property
@@ -158,7 +159,6 @@ class Arm:
     strata: frozenset | None = None  # None: all
     ready: float = math.nan  # month at which it was ready
     entered: float = math.nan  # month
-    from_number: int = 0  # of the patient with whom it entered
     closed: bool = False
     verdict: int | None = None  # None: goes on; 0: inconclusive
     looks: int = 0  # at which it has been judged
@@ -317,9 +317,10 @@ class NaivePlatform:
             if arm.has_entered or arm.ready_month > month or arm.ready_patients > self.taken:
                 continue
             if math.isnan(arm.ready):
-                arm.ready = month
+                n = arm.ready_patients
+                arm.ready = max(arm.ready_month, self.people[n - 1].month if n else 0.0)
             if sum(one.runs and one.has_place for one in self.tests) < at_once:
-                arm.entered, arm.from_number = month, self.came
+                arm.entered = month
                 self.shares = None
 
     def arrival(self, month):
@@ -335,7 +336,12 @@ class NaivePlatform:
             open_to = [self.arms[0], *open_to]
         arm = self.allocate(number, stratum, open_to)
         person = Person(
-            month, arm.number, self.outcome_of(number, arm, stratum), number, frozenset(one.number for one in open_to)
+            month,
+            arm.number,
+            self.outcome_of(number, arm, stratum),
+            number,
+            frozenset(one.number for one in open_to),
+            frozenset(one.number for one in self.tests if self.is_open(one)),
         )
         self.people.append(person)
         arm.people.append(person)
@@ -441,15 +447,16 @@ class NaivePlatform:
         return float(a + x), float(b + n - x)
 
     def controls_of(self, arm):
-        """The known control patients that the arm is compared with."""
+        """The known control patients that the arm is compared with.
+
+        Reading: an arm that has no place is not open, so who comes while it is full is not concurrent.
+        """
         which = self.spec.get("controls", "concurrent")
-        return [
-            person
-            for person in self.known
-            if person.arm == 0
-            and (which == "all" or person.number >= arm.from_number)
-            and (which != "concurrently_eligible" or arm.number in person.could_get)
-        ]
+        controls = [person for person in self.known if person.arm == 0]
+        if which == "all":
+            return controls
+        among = "open_then" if which == "concurrent" else "could_get"
+        return [person for person in controls if arm.number in getattr(person, among)]
 
     def of_control(self, arm):
         return self.posterior(self.arms[0], self.controls_of(arm))
