@@ -317,8 +317,8 @@ class NaivePlatform:
             if arm.has_entered or arm.ready_month > month or arm.ready_patients > self.taken:
                 continue
             if math.isnan(arm.ready):
-                n = arm.ready_patients
-                arm.ready = max(arm.ready_month, self.people[n - 1].month if n else 0.0)
+                # Reading: who waits for patients is ready with the arrival that finds so many.
+                arm.ready = month if arm.ready_patients else arm.ready_month
             if sum(one.runs and one.has_place for one in self.tests) < at_once:
                 arm.entered = month
                 self.shares = None
@@ -500,7 +500,7 @@ class NaivePlatform:
         arrivals = self.months_of_arrivals()
         self.coming, now, assessments = next(arrivals), 0.0, []
         while not self.ended:
-            if self.decision is not None and now >= self.decision_is_out():
+            if self.decision is not None and now >= self.decision:
                 self.decide()
                 continue
             if self.decision is None and self.is_over(now):
@@ -517,8 +517,8 @@ class NaivePlatform:
                     self.coming if self.coming <= self.closes and not self.final else math.inf,
                     assessments[0].month + self.delay if assessments else math.inf,
                     calendar,
-                    self.decision_is_out() if self.decision is not None else math.inf,
-                    self.closes if now < self.closes else math.inf,
+                    self.decision if self.decision is not None else math.inf,
+                    self.closes if now < self.closes and self.decision is None else math.inf,
                 ),
             )
             assert not math.isinf(now), "nothing will ever happen"
@@ -531,10 +531,6 @@ class NaivePlatform:
             while assessments and assessments[0].month + self.delay <= now:
                 assessments.pop(0).assessed = True
         return self
-
-    def decision_is_out(self):
-        """Where the platform closes, a decision that does not end it is out by then."""
-        return self.decision if self.ending else min(self.decision, self.closes)
 
     def may_enter(self, arm):
         return not arm.has_entered and arm.ready_patients <= self.taken and arm.ready_month < math.inf
@@ -549,9 +545,8 @@ class NaivePlatform:
         """Whether no arm runs, and none can enter any more."""
         if any(arm.runs for arm in self.tests) or not (self.nobody_more() or now >= self.closes):
             return False
-        if now >= self.closes:
-            self.closed_early = True
-        self.months = max(self.months, now)
+        if now >= self.closes and not self.nobody_more():
+            self.closed_early, self.months = True, max(self.months, self.closes)
         return True
 
     def due(self, now):
@@ -587,7 +582,7 @@ class NaivePlatform:
 
     def judge(self, now, judged):
         interim = not self.final
-        seen = self.people[: len(self.people) - self.lag] if interim and self.unit == "patients" else self.people
+        seen = self.people[: max(0, self.taken - self.lag)] if interim and self.unit == "patients" else self.people
         self.known = [person for person in seen if person.assessed]
         running = [arm for arm in self.arms if arm.runs]
         self.best = functools.cache(lambda: self.probabilities_best(running))
@@ -625,7 +620,8 @@ class NaivePlatform:
         successes = any(arm.verdict == EFFICACY for arm in self.tests)
         ends = self.spec.get("ends_with") == "first_success" and successes
         alike, left = self.spec.get("ends_if_alike"), self.left()
-        if alike and left and not ends:
+        # Reading: the control counts among the arms that are compared, but is not one of two that must be left.
+        if alike and len(left) > 1 and not ends:
             compared = left if self.control is None else [self.arms[0], *left]
             rates = tuple(sorted(self.posterior(arm) for arm in compared))
             self.alike = p_alike(rates, alike["within"]) > alike["exceeds"] + TIE

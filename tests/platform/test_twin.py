@@ -291,7 +291,7 @@ BY_MONTHS = {
         arms: {{{ONE_BY_ONE}}}
         max_per_arm: 12
         arms_at_once: 2
-        looks: {{months: {{from: 1, every: 1, to: 40}}}}
+        looks: {{months: {{from: 1, every: 1, to: 14}}}}
         controls: concurrently_eligible
         max_months: 14.5
         """,
