@@ -9,7 +9,7 @@ import numpy as np
 
 from lmd_trialsim.analyses.arm_tests import AGAINST_CONTROL
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import takes_part
+from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,
@@ -99,7 +99,8 @@ def _sum_over_others(desk, number, step, sign, within):
         z = (mean - arm.effect) / arm.error
         product = scale * math.exp(-0.5 * z * z)
         for other in range(desk.arms.shape[0]):
-            if other != number and takes_part(desk, other) and product > 0.0:
+            left = runs(desk.arms[other]) if within > 0.0 else takes_part(desk, other)
+            if other != number and left and product > 0.0:
                 of = desk.arms[other]
                 if within > 0.0:
                     product *= normal_cdf((mean + within - of.effect) / of.error) - normal_cdf(
@@ -133,7 +134,7 @@ def means_all_alike(analysis: ArmMeans, desk):
     step = STEP * _narrowest(desk)
     alike = 0.0
     for number in range(desk.arms.shape[0]):
-        if takes_part(desk, number):
+        if runs(desk.arms[number]):
             alike += _sum_over_others(desk, number, step, 1.0, analysis.within)
     return min(alike, 1.0)
 

@@ -17,7 +17,7 @@ from scipy.special import betainc, betaln, roots_legendre
 
 from lmd_trialsim.analyses.arm_tests import AGAINST_CONTROL
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import takes_part
+from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import all_alike, estimate_of_arm, rank_arms, statistic_of_arm, tail_of_arm, weigh_arms
 from lmd_trialsim.kernel.special import beta_cdf
 
@@ -158,7 +158,8 @@ def _find(analysis, desk, number, patients, responses):
     kind = analysis.kind[number]
     if patients <= analysis.tabulated:
         counts = (analysis.tabulated + 1) * (analysis.tabulated + 2) // 2
-        return kind * counts + patients * (patients + 1) // 2 + responses
+        wanted = patients - responses if analysis.lower else responses
+        return kind * counts + patients * (patients + 1) // 2 + wanted
     key = (kind * 1_000_000 + patients) * 1_000_000 + responses
     mixed = (key ^ (key >> 17)) * 1099511628211
     entries = desk.memory.shape[0]
@@ -234,10 +235,14 @@ def tail_of_arm_rate(analysis: ArmRates, desk, arm, bound):
 
 @kernel
 def _times_others(analysis, desk, product, number, beyond):
-    """Multiply the product, (nodes,), by what the other arms have between a node and section `beyond`; 0: below it."""
+    """Multiply the product, (nodes,), by what the other arms have between a node and section `beyond`; 0: below it.
+
+    Between: of the arms that are left. Below: of all that have entered and not been closed.
+    """
     nodes = analysis.node.shape[0]
     for other in range(desk.arms.shape[0]):
-        if other == number or not takes_part(desk, other):
+        left = runs(desk.arms[other]) if beyond else takes_part(desk, other)
+        if other == number or not left:
             continue
         place = desk.arms[other].own
         row = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
@@ -271,12 +276,15 @@ def rank_arm_rates(analysis: ArmRates, desk, better):
 
 @all_alike.case
 def rates_all_alike(analysis: ArmRates, desk):
-    """The lowest rate at a node, and all others between it and the margin above: summed over who is the lowest."""
+    """The lowest rate at a node, and all others between it and the margin above: summed over who is the lowest.
+
+    Of the arms that are left, the control among them: who has just been decided on is not.
+    """
     nodes = analysis.node.shape[0]
     product = desk.scratch
     alike = 0.0
     for lowest in range(desk.arms.shape[0]):
-        if takes_part(desk, lowest):
+        if runs(desk.arms[lowest]):
             for node in range(nodes):
                 product[node] = 1.0
             _times_others(analysis, desk, product, lowest, analysis.within)

@@ -1,0 +1,421 @@
+"""The platform loop against its plain-Python twin on the same addresses: equal trial by trial, in every column."""
+
+import numpy as np
+import pytest
+import yaml
+from naive_platform import NaivePlatform
+
+from lmd_trialsim.engine import arm_outcomes as column
+from lmd_trialsim.engine.backends import play
+from lmd_trialsim.reading import Document
+from lmd_trialsim.scenario import Scenario
+from lmd_trialsim.simulation import job_of
+
+SCENARIO = yaml.safe_load("""
+schema: 1
+title: twins
+population: {accrual: {patients_per_month: 4}, strata: {a: 0.5, b: 0.3, c: 0.2}}
+endpoints: {response: {kind: binary, assessed_after_months: 1.3}}
+arms: {control: {control: true}, first: {}, second: {}, third: {}}
+truths:
+  real:
+    response:
+      control: {by_stratum: {a: {rate: 0.2}, b: {rate: 0.3}, c: {rate: 0.4}}}
+      first: {difference: 0.25}
+      second: {by_stratum: {a: {rate: 0.4}, b: {rate: 0.1}, c: {same_as: control}}}
+      third: {odds_ratio: 4}
+designs: {}
+""")
+
+
+def merged(base, changes):
+    """Mappings merged key by key, to the second level."""
+    return {
+        key: {**base[key], **value} if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in {**base, **changes}.items()
+    }
+
+
+def scenario_of(design, world):
+    """The scenario with what a case changes of the world, and its design."""
+    world = world or {}
+    found = merged(SCENARIO, {key: value for key, value in world.items() if key in ("population",)})
+    endpoint = {**SCENARIO["endpoints"]["response"], **world.get("endpoint", {})}
+    truth = merged(SCENARIO["truths"]["real"], world.get("truth", {}))
+    arms = world.get("arms", SCENARIO["arms"])
+    return found | {
+        "endpoints": {"response": endpoint},
+        "arms": arms,
+        "truths": {"real": truth},
+        "designs": {"platform": design},
+    }
+
+
+def rows_of(outcomes, row, arms):
+    """A row in words: of the trial, integers by arm, numbers by arm."""
+    integers, numbers = outcomes.integers[row], outcomes.numbers[row]
+    of_trial = {
+        "enrolled": integers[column.ENROLLED],
+        "succeeded": integers[column.SUCCEEDED],
+        "closed": integers[column.CLOSED_EARLY],
+        "selected": integers[column.SELECTED],
+        "alike": integers[column.ALIKE],
+        "arrived": integers[column.ARRIVED],
+        "months": numbers[column.MONTHS],
+    }
+    of_arm = integers[column.HEAD :].reshape(arms, column.OF_ARM)
+    reals = numbers[1:].reshape(arms, column.NUMBERS_OF_ARM)
+    return of_trial, of_arm, reals
+
+
+def rows_of_twin(twin):
+    arms = twin.arms
+    of_trial = {
+        "enrolled": twin.taken,
+        "succeeded": sum(arm.verdict == 1 for arm in arms),
+        "closed": int(twin.closed_early),
+        "selected": twin.selected,
+        "alike": int(twin.alike),
+        "arrived": twin.arrived,
+        "months": twin.months,
+    }
+    of_arm = {
+        "VERDICT": [arm.verdict or 0 for arm in arms],
+        "LOOK": [arm.look for arm in arms],
+        "PATIENTS": [arm.taken for arm in arms],
+        "EVALUABLE": [arm.evaluable for arm in arms],
+        "CONTROLS": [arm.controls for arm in arms],
+        "COUNTED": [arm.counted for arm in arms],
+        "COVERED": [arm.covered for arm in arms],
+        "ENTERED": [int(arm.has_entered) for arm in arms],
+    }
+    reals = {
+        "ESTIMATE": [arm.estimate for arm in arms],
+        "QUEUED": [arm.entered - arm.ready for arm in arms],
+        "DECIDED": [arm.decided for arm in arms],
+    }
+    return of_trial, of_arm, reals
+
+
+def differences(outcomes, replicate, twin):
+    """What the kernels and the twin say differently of a trial."""
+    expected = rows_of_twin(twin)
+    found = rows_of(outcomes, replicate, len(twin.arms))
+    first = 0 if twin.control is None else 1  # of the control only its patients are told
+    wrong = []
+    for name, value in expected[0].items():
+        if not np.allclose(found[0][name], value, rtol=1e-9, atol=1e-9):
+            wrong.append((name, found[0][name], value))
+    for name, values in expected[1].items():
+        start = 0 if name == "PATIENTS" else first
+        kernel = found[1][start:, getattr(column, name)].tolist()
+        if kernel != values[start:]:
+            wrong.append((name, kernel, values[start:]))
+    for name, values in expected[2].items():
+        kernel = found[2][first:, getattr(column, name)]
+        if not np.allclose(kernel, values[first:], rtol=0, atol=1e-7, equal_nan=True):
+            wrong.append((name, kernel.tolist(), values[first:]))
+    return wrong
+
+
+def compare(design, world=None, replicates=25, seed=None):
+    """Return [(replicate, [(column, kernel, twin), ...]), ...], and the trials of the twin."""
+    seed = int(np.random.default_rng().integers(2**40)) if seed is None else seed
+    scenario = Scenario.of(Document(scenario_of(design, world), "twins"))
+    outcomes = play(job_of(scenario, "platform", "real", replicates), seed, 0, replicates)
+    found, twins = [], []
+    for replicate in range(replicates):
+        twin = NaivePlatform(scenario, design, "real", seed, replicate).play()
+        twins.append(twin)
+        if wrong := differences(outcomes, replicate, twin):
+            found.append((replicate, wrong))
+    return seed, found, twins
+
+
+BASE = """
+kind: platform
+endpoint: response
+max_patients: 60
+looks: {evaluable: [20, 32, 44]}
+analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}, priors: {control: {alpha: 1, beta: 3}}}
+rules:
+  - {stop_for: futility, at: interim, when: {probability_that: difference, above: 0.1, is_below: 0.25}}
+  - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.9}}
+"""
+
+# A case: what it says instead of BASE, or that and what it changes of the world. Those that share the kind of allocation
+# and of schedule share a compiled kernel.
+LOSSY = """
+endpoint: {assessed_after_months: 1.3, death_before_assessment: missing, drop_out_before_assessment: not_evaluable}
+truth: {death: {control: {median_months: 6}, first: {hazard_ratio: 2}, second: {same_as: control},
+                third: {median_months: 12}}, drop_out: {per_month: 0.08}}
+"""
+LOSSY_REPLACED = LOSSY.replace("missing", "not_evaluable")
+LOSSY_FAILING = LOSSY.replace("missing", "failure").replace("drop_out_before_assessment: not_evaluable",
+                                                           "drop_out_before_assessment: missing")
+AT_ONCE = "endpoint: {assessed_after_months: 0}"
+ONE_BY_ONE = "first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}"
+SHARED = """
+allocation: {kind: thall_wathen, power: 1, burn_in: 12, floor: 0.1, cap: 0.6}
+looks: {patients: {from: 10, every: 8, to: 50}}
+"""
+EVALUABLE = {
+    "blocks": "{}",
+    "blocks, nothing to wait for": ("{}", AT_ONCE),
+    "ratio and block": "allocation: {kind: fixed, ratio: {control: 2, third: 3}, block: 1}",
+    "stratified blocks": "allocation: {kind: fixed, stratify_by: [strata], ratio: {control: 2}, block: 3}",
+    "simple": "allocation: {kind: fixed, method: simple, ratio: {second: 2}}",
+    "square root": "allocation: {kind: fixed, method: simple, control: square_root}",
+    "lossy": ("{}", LOSSY),
+    "lossy, replaced": ("{max_per_arm: 14}", LOSSY_REPLACED),
+    "lossy, failing": ("{max_per_arm: 14}", LOSSY_FAILING),
+    "one by one": f"""
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        arms_at_once: 2
+        controls: concurrently_eligible
+        months_to_decide: 1.1
+        """,
+    "one at once": "{max_per_arm: 10, arms_at_once: 1, controls: all, looks: {evaluable: [5, 9, 14, 20, 28, 40, 50]}}",
+    "one at once, concurrent": f"{{arms: {{{ONE_BY_ONE}}}, max_per_arm: 10, arms_at_once: 1, months_to_decide: 0.7}}",
+    "at random": """
+        arms: {third: {enters_at_month: random}, first: {}, second: {enters_at_month: random}}
+        new_arms_per_year: 4
+        max_per_arm: 15
+        months_to_decide: 0.5
+        """,
+    "all late": """
+        arms: {third: {enters_at_month: random}, first: {enters_at_month: 2}, second: {enters_at_month: random}}
+        new_arms_per_year: 2
+        max_per_arm: 8
+        max_months: 18
+        months_to_decide: 0.5
+        """,
+    "keep best": """
+        keep_best: [2, 1]
+        rules: [{stop_for: efficacy, at: final, when: {probability_that: difference, above: 0, exceeds: 0.8}}]
+        """,
+    "keep best of those that come": f"""
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        keep_best: [2, 1]
+        rules: [{{stop_for: efficacy, at: final, when: {{probability_that: difference, above: 0, exceeds: 0.8}}}}]
+        """,
+    "first success": "{ends_with: first_success, months_to_decide: 0.8}",
+    "no looks": "{looks: ~, max_per_arm: 12, rules: [{stop_for: efficacy, when: {estimate_of: effect, exceeds: 0.1}}]}",
+    "no looks, in turn": """
+        {looks: ~, max_per_arm: 12, arms_at_once: 1,
+        rules: [{stop_for: efficacy, when: {estimate_of: effect, exceeds: 0.1}}]}
+        """,
+    "closes": "{max_months: 9, max_per_arm: 15, months_to_decide: 2}",
+    "closes, while a decision is awaited": "{max_months: 9.1, max_per_arm: 15, months_to_decide: 5}",
+    "few exist": ("{max_per_arm: 25}", "population: {enrolment_cap: 40}"),
+    "dries up": (
+        "{max_per_arm: 25, max_months: 30}",
+        "population: {accrual: {patients_per_month: [{from_month: 0, rate: 4}, {from_month: 9, rate: 0}]}}",
+    ),
+    "equally spaced, ramping up": (
+        "{max_per_arm: 25}",
+        "population: {accrual: {patients_per_month: 4, ramp_up_months: 5, arrivals: equally_spaced}}",
+    ),
+    "conditions": """
+        rules:
+          - stop_for: harm
+            from_patients: 6
+            when: {probability_that: difference, below: 0, exceeds: 0.6}
+          - stop_for: futility
+            at: [1, 3]
+            when:
+              - {probability_that: rate, above: 0.3, at_most: [0.4, 0.7]}
+              - {number_of: responses, at_most: {by_arm: {first: 3, second: 5}}}
+          - stop_for: efficacy
+            when:
+              - {probability_that: best, at_least: [0.5, 0.4, 0.3, 0.25]}
+              - {estimate_of: effect, at_least: 0.1}
+          - {stop_for: futility, at: final, when: {probability_that: rate, below: 0.5, exceeds: 0.5}}
+        """,
+    "lower is better": (
+        """
+        keep_best: [2]
+        rules:
+          - {stop_for: efficacy, when: {probability_that: best, exceeds: 0.7}}
+          - {stop_for: futility, when: {probability_that: difference, below: 0, is_below: 0.3}}
+          - {stop_for: efficacy, at: final, when: {estimate_of: effect, is_below: -0.02}}
+        """,
+        """
+        endpoint: {assessed_after_months: 1.3, better: lower}
+        truth:
+          response: {control: {rate: 0.4}, first: {rate: 0.15}, second: {rate: 0.3}, third: {rate: 0.5}}
+        """,
+    ),
+    "another control": """
+        control: second
+        arms: {third: {}, first: {}}
+        analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+        """,
+    "alike": "{ends_if_alike: {within: 0.35, exceeds: 0.3}, months_to_decide: 0.4}",
+    "alike, with entries": f"{{arms: {{{ONE_BY_ONE}}}, ends_if_alike: {{within: 0.35, exceeds: 0.3}}}}",
+    "without a control": """
+        without_control: true
+        ends_if_alike: {within: 0.3, exceeds: 0.5}
+        analysis: {kind: beta_binomial, prior: {alpha: 0.5, beta: 0.5}}
+        rules:
+          - {stop_for: efficacy, when: {probability_that: best, exceeds: 0.85}}
+          - {stop_for: futility, when: {probability_that: best, is_below: 0.1}}
+        """,
+    "without a control, the last one wins": """
+        without_control: true
+        arms: {control: {}, first: {}, second: {enters_at_month: 5}, third: {}}
+        keep_best: [3, 2, 1]
+        max_per_arm: 20
+        rules: [{stop_for: futility, when: {probability_that: rate, above: 0.3, is_below: 0.3}}]
+        """,
+}
+BY_PATIENTS = {
+    "patients": "looks: {patients: [15, 30, 45]}",
+    "patients, at once": ("looks: {patients: [15, 30, 45, 60]}", AT_ONCE),
+    "patients, lag": ("{looks: {patients: [15, 30, 45], lag_patients: 6}, max_per_arm: 12}", AT_ONCE),
+    "patients, lag and delay": "{looks: {patients: [5, 15, 30, 45], lag_patients: 6}, max_per_arm: 12}",
+    "patients, lossy": ("{looks: {patients: [15, 30, 45]}, months_to_decide: 2}", LOSSY_REPLACED),
+    "patients, one by one": f"""
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        looks: {{patients: {{from: 10, every: 6, to: 50}}, lag_patients: 3}}
+        months_to_decide: 1.1
+        """,
+}
+BY_MONTHS = {
+    "months": "looks: {months: [2, 5, 8, 11]}",
+    "months, slow decisions": "{looks: {months: {from: 2, every: 2, to: 14}}, months_to_decide: 3.5, max_per_arm: 18}",
+    "months, one by one": f"""
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 12
+        arms_at_once: 2
+        looks: {{months: {{from: 1, every: 1, to: 14}}}}
+        controls: concurrently_eligible
+        max_months: 14.5
+        """,
+    "months, lossy": ("{looks: {months: [2, 5, 8, 11]}, max_per_arm: 14, controls: all}", LOSSY),
+    "months, first success": "{looks: {months: [2, 5, 8, 11]}, ends_with: first_success, months_to_decide: 1}",
+    "months, all late": """
+        arms: {third: {enters_at_month: random}, first: {enters_at_month: 4}, second: {enters_at_month: random}}
+        new_arms_per_year: 2
+        max_per_arm: 8
+        looks: {months: {from: 3, every: 3, to: 30}}
+        """,
+}
+IN_EACH = {
+    "in each": "looks: {in_each: [5, 10]}",
+    "in each, fills": "{looks: {in_each: [5, 10]}, max_per_arm: 13, months_to_decide: 1.2}",
+    "in each, one by one": f"{{arms: {{{ONE_BY_ONE}}}, looks: {{in_each: [5, 10]}}, max_per_arm: 14, arms_at_once: 2}}",
+    "in each, lossy": ("{looks: {in_each: [4, 8, 12]}, max_per_arm: 14}", LOSSY_REPLACED),
+    "in each, slow decisions": "{looks: {in_each: [3, 5, 7]}, max_per_arm: 14, months_to_decide: 4, max_months: 14}",
+    "in each, first success": "{looks: {in_each: [4, 8]}, max_per_arm: 14, ends_with: first_success}",
+    "in each, alike": "{looks: {in_each: [4, 8]}, max_per_arm: 14, ends_if_alike: {within: 0.35, exceeds: 0.3}}",
+    "in each, no control": """
+        without_control: true
+        looks: {in_each: [4, 8]}
+        max_per_arm: 14
+        analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+        rules: [{stop_for: futility, when: {probability_that: best, is_below: 0.15}}]
+        """,
+}
+ADAPTIVE = "looks: {patients: {from: 10, every: 8, to: 50}}"
+THALL_WATHEN = {
+    "growing": f"{{allocation: {{kind: thall_wathen}}, {ADAPTIVE}}}",
+    "thompson": f"{{allocation: {{kind: thall_wathen, power: 1}}, {ADAPTIVE}}}",
+    "growing fast": f"{{allocation: {{kind: thall_wathen, power: {{scale: 2, exponent: 0.5}}}}, {ADAPTIVE}}}",
+    "burn-in": f"{{allocation: {{kind: thall_wathen, power: {{scale: 2}}, burn_in: 23}}, {ADAPTIVE}}}",
+    "floor": f"{{allocation: {{kind: thall_wathen, power: 2, floor: 0.15}}, {ADAPTIVE}}}",
+    "cap": f"{{allocation: {{kind: thall_wathen, power: 2, cap: 0.35}}, {ADAPTIVE}}}",
+    "floor and cap": f"{{allocation: {{kind: thall_wathen, power: 3, floor: 0.1, cap: 0.5}}, {ADAPTIVE}}}",
+    "control share": f"{{allocation: {{kind: thall_wathen, power: 1, control_share: 0.4}}, {ADAPTIVE}}}",
+    "control share, limits": f"""
+        allocation: {{kind: thall_wathen, power: 2, control_share: 0.3, floor: 0.1, cap: 0.4}}
+        {ADAPTIVE}
+        """,
+    "control share, burn-in": f"""
+        allocation: {{kind: thall_wathen, power: 1, control_share: 0.4, burn_in: 30}}
+        {ADAPTIVE}
+        """,
+    "thompson, one by one": f"""
+        allocation: {{kind: thall_wathen, power: 1, floor: 0.05}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        months_to_decide: 1.1
+        {ADAPTIVE}
+        """,
+    "growing, one by one": f"""
+        allocation: {{kind: thall_wathen, power: {{scale: 3}}}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        arms_at_once: 2
+        months_to_decide: 1.1
+        {ADAPTIVE}
+        """,
+    "thompson, lag": ("{allocation: {kind: thall_wathen, power: 1}, looks: {patients: [10, 18, 26, 34], "
+                      "lag_patients: 5}, max_per_arm: 16}", AT_ONCE),
+    "thompson, no control": f"""
+        without_control: true
+        allocation: {{kind: thall_wathen, power: 0.5, floor: 0.15}}
+        {ADAPTIVE}
+        analysis: {{kind: beta_binomial, prior: {{alpha: 1, beta: 1}}}}
+        ends_with: first_success
+        rules:
+          - {{stop_for: efficacy, when: {{probability_that: best, exceeds: 0.9}}}}
+          - {{stop_for: futility, when: {{probability_that: best, is_below: 0.05}}}}
+        """,
+    "thompson, lower is better": (
+        f"{{allocation: {{kind: thall_wathen, power: 1}}, {ADAPTIVE}}}",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
+TRIPPA = {
+    "trippa": f"{{allocation: {{kind: trippa}}, {ADAPTIVE}}}",
+    "trippa, fixed powers": f"{{allocation: {{kind: trippa, power: 2, catch_up: 0.3}}, {ADAPTIVE}}}",
+    "trippa, said": f"""
+        allocation: {{kind: trippa, power: {{scale: 6, exponent: 0.5}}, catch_up: {{scale: 0.5}}, burn_in: 12}}
+        {ADAPTIVE}
+        """,
+    "trippa, one by one": f"""
+        allocation: {{kind: trippa, cap: 0.6}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 14
+        months_to_decide: 0.6
+        {ADAPTIVE}
+        """,
+    "trippa, lower is better": (
+        f"{{allocation: {{kind: trippa, floor: 0.1}}, {ADAPTIVE}}}",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
+TOP_TWO = {
+    "top two": f"{{allocation: {{kind: top_two}}, {ADAPTIVE}}}",
+    "top two, leader": f"{{allocation: {{kind: top_two, leader: 0.8, burn_in: 12, floor: 0.05}}, {ADAPTIVE}}}",
+    "top two, one by one": f"""
+        allocation: {{kind: top_two, control_share: 0.3}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 14
+        {ADAPTIVE}
+        """,
+}
+ELSEWHERE = {
+    "thompson by month": "{allocation: {kind: thall_wathen, power: 1}, looks: {months: {from: 2, every: 2, to: 12}}}",
+    "thompson in each": "{allocation: {kind: thall_wathen, power: 1}, looks: {in_each: [4, 8]}, max_per_arm: 14}",
+    "thompson, evaluable": "allocation: {kind: thall_wathen, power: 1}",
+}
+CASES = {**EVALUABLE, **BY_PATIENTS, **BY_MONTHS, **IN_EACH, **THALL_WATHEN, **TRIPPA, **TOP_TWO, **ELSEWHERE}
+
+
+def design_of(changes):
+    """The base with the keys of the changes instead; a key of `~` is taken away."""
+    found = {**yaml.safe_load(BASE), **yaml.safe_load(changes)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_kernels_play_as_the_twin_does(name):
+    case = CASES[name]
+    changes, world = (case, None) if isinstance(case, str) else (case[0], yaml.safe_load(case[1]))
+    seed, wrong, _ = compare(design_of(changes), world)
+    assert not wrong, f"{seed=}: {wrong[:3]}"
