@@ -22,15 +22,28 @@ RESPONSE = "response: {kind: binary, assessed_after_months: 1.5}"
 RATES = "response: {control: {rate: 0.2}, treatment: {rate: 0.4}}"
 SURVIVAL = "os: {kind: time_to_event}"
 TIMES = "os: {control: {median_months: 3}, treatment: {hazard_ratio: 0.5}}"
-ENDPOINT = {"survival": SURVIVAL, "binary": RESPONSE, "basket": RESPONSE, "times": SURVIVAL, "platform": RESPONSE}
+ENDPOINT = {
+    "survival": SURVIVAL,
+    "binary": RESPONSE,
+    "basket": RESPONSE,
+    "times": SURVIVAL,
+    "platform": RESPONSE,
+    "survival_platform": SURVIVAL,
+    "cells": "tumour_cells: {kind: continuous, better: lower, assessed_after_months: 1}",
+}
 COURSES = {
     "survival": TIMES,
     "times": TIMES,
     "binary": RATES,
     "basket": RATES,
+    "survival_platform": "os: {control: {median_months: 3}, first: {hazard_ratio: 0.5}, second: {same_as: control}, "
+    "third: {hazard_ratio: 0.8}}",
+    "cells": "tumour_cells: {control: {mean: 2, sd: 1}, first: {mean_difference: -1}, second: {same_as: control}, "
+    "third: {mean_difference: -0.5}}",
     "platform": "response: {control: {rate: 0.2}, first: {rate: 0.4}, second: {same_as: control}, third: {rate: 0.3}}",
 }
-ARMS = {"platform": "control: {control: true}\nfirst: {}\nsecond: {}\nthird: {}"}
+FOUR_ARMS = "control: {control: true}\nfirst: {}\nsecond: {}\nthird: {}"
+ARMS = dict.fromkeys(("platform", "survival_platform", "cells"), FOUR_ARMS)
 TWO_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.5}"
 THREE_STRATA = "accrual: {patients_per_month: 3}\nstrata: {a: 0.5, b: 0.3, c: 0.2}"
 POPULATION = {
@@ -39,6 +52,8 @@ POPULATION = {
     "basket": THREE_STRATA,
     "times": THREE_STRATA,
     "platform": THREE_STRATA,
+    "survival_platform": THREE_STRATA,
+    "cells": TWO_STRATA,
 }
 DESIGN = {
     "survival": """
@@ -78,6 +93,22 @@ DESIGN = {
           max_patients: 10
           analysis: {kind: gamma_exponential, prior: {events: 1, months: 4}}
           rules: [{stop_for: efficacy, when: {probability_that: median, above: null_median, exceeds: 0.95}}]
+    """,
+    "survival_platform": """
+        plain:
+          kind: platform
+          endpoint: os
+          max_patients: 40
+          analysis: {kind: log_rank}
+          rules: [{stop_for: efficacy, when: {statistic: z, exceeds: 2}}]
+    """,
+    "cells": """
+        plain:
+          kind: platform
+          endpoint: tumour_cells
+          max_patients: 40
+          analysis: {kind: difference_of_means}
+          rules: [{stop_for: efficacy, when: {statistic: z, exceeds: 2}}]
     """,
     "platform": """
         plain:

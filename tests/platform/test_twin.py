@@ -59,7 +59,7 @@ def rows_of(outcomes, row, arms):
         "succeeded": integers[column.SUCCEEDED],
         "closed": integers[column.CLOSED_EARLY],
         "selected": integers[column.SELECTED],
-        "alike": integers[column.ALIKE],
+        "alike": integers[column.ENDED_AS] == column.AS_ALIKE,
         "arrived": integers[column.ARRIVED],
         "months": numbers[column.MONTHS],
     }
