@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmd_trialsim.checks.platforms import control_of
-from lmd_trialsim.designs.arm_allocation import allocation_of
+from lmd_trialsim.checks.platforms import control_of, followed_by
+from lmd_trialsim.designs.arm_allocation import EarlyEndpoint, allocation_of
 from lmd_trialsim.designs.arm_analyses import ArmFrame
 from lmd_trialsim.designs.arm_boundaries import boundary
 from lmd_trialsim.designs.arm_looks import schedule_of
@@ -295,7 +295,7 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomi
         upto,
         endpoint,
         getattr(endpoint, "purpose", random.EVENT),
-        allocation_of(design.allocation, setting.arms),
+        allocation_of(design.allocation, setting.arms, _early(setting, truth)),
         analysis,
         setting.takes,
         np.array([*(NO_CAP for _ in first), *(place.max_patients for place in setting.places)]),
@@ -314,6 +314,23 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomi
         0 if setting.control is not None else -1,
         CONTROLS[design.controls],
     )
+
+
+def _early(setting: PlatformSetting, truth: str) -> EarlyEndpoint | None:
+    """Return the early endpoint that shares follow, where there is one."""
+    follows = followed_by(setting.design)
+    if follows is None:
+        return None
+    scenario = setting.scenario
+    strata = scenario.population.stratum_names()
+    endpoint = endpoint_of(scenario, scenario.truths[truth], follows.endpoint, setting.arms, strata)
+    lower = getattr(scenario.endpoints[follows.endpoint], "better", "higher") == "lower"
+    nothing = np.full(len(setting.arms), math.nan)
+    frame = ArmFrame(setting.arms, setting.control is not None, lower, [], nothing, setting.in_all, 0.0)
+    analysis, memory = follows.analysis.model(frame)
+    if memory.entries > 1:
+        raise ValueError("the tables of the early endpoint would be too large: lower max_patients or max_per_arm.")
+    return EarlyEndpoint(endpoint, analysis, int(setting.design.controls == "all"))
 
 
 def _keep(design: Platform, looks: int) -> NDArray[np.int64]:
@@ -336,6 +353,12 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         alike.within if alike is not None else 0.0,
     )
     analysis, memory = design.analysis.model(frame)
+    early = followed_by(design)
+    scratch = (
+        memory.scratch
+        if early is None
+        else max(memory.scratch, early.analysis.model(frame._replace(bounds=[]))[1].scratch)
+    )
     plan = ArmPlan(
         _randomising(setting, truth, analysis),
         schedule_of(design.looks, setting.delay),
@@ -346,7 +369,8 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
     )
     arms, strata = len(setting.arms), len(scenario.population.stratum_names())
     answers = TAILS + len(rules.bounds)
-    room = Room(setting.in_all, arms, strata, answers, memory.scratch, (memory.entries, memory.size))
+    patients = 0 if early is None else setting.in_all + 1
+    room = Room(setting.in_all, arms, strata, answers, scratch, (memory.entries, memory.size), patients)
     return canonical(plan), room
 
 

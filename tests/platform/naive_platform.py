@@ -121,9 +121,7 @@ def p_alike(rates, within):
         top = min(1.0, x + within)
         return math.prod(betainc(a, b, top) - betainc(a, b, x) for j, (a, b) in enumerate(rates) if j != i)
 
-    return sum(
-        _integral(lambda x, i=i: others_near(x, i), own, (0, 1), [1 - within]) for i, own in enumerate(rates)
-    )
+    return sum(_integral(lambda x, i=i: others_near(x, i), own, (0, 1), [1 - within]) for i, own in enumerate(rates))
 
 
 # ---- a trial
@@ -209,9 +207,7 @@ class NaivePlatform:
         self.arms = self.arms_as_written(scenario)
         self.tests = [arm for arm in self.arms if not arm.is_control]
         (self.unit, listed), *_ = [
-            (unit, listed)
-            for unit, listed in {**(spec.get("looks") or {"none": []})}.items()
-            if unit != "lag_patients"
+            (unit, listed) for unit, listed in {**(spec.get("looks") or {"none": []})}.items() if unit != "lag_patients"
         ]
         if isinstance(listed, dict):
             listed = list(range(listed["from"], listed["to"] + 1, listed["every"]))
@@ -289,9 +285,7 @@ class NaivePlatform:
             died = dies.month_of(self.draws.uniform(number, "death"))
         if self.truth.drop_out:
             out = self.truth.drop_out
-            hazard = (
-                out.per_month.value if out.per_month else -math.log(1 - out.proportion.value) / out.by_month.value
-            )
+            hazard = out.per_month.value if out.per_month else -math.log(1 - out.proportion.value) / out.by_month.value
             left = -math.log(self.draws.uniform(number, "drop_out")) / hazard if hazard > 0 else math.inf
         if self.delay > 0 and min(died, left) <= self.delay:
             of_death, of_leaving = self.endpoint.death_before_assessment, self.endpoint.drop_out_before_assessment

@@ -10,7 +10,7 @@ from lmd_trialsim.checks.arms import arms_of, complaints_of_arms
 from lmd_trialsim.checks.baskets import arms_of_baskets, complaints_of_baskets
 from lmd_trialsim.checks.looks import complaints_of_looks
 from lmd_trialsim.checks.naming import Place, unknown
-from lmd_trialsim.checks.platforms import arms_of_platform, complaints_of_platform
+from lmd_trialsim.checks.platforms import arms_of_platform, complaints_of_platform, followed_by
 from lmd_trialsim.checks.rules import complaints_of_rules
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import DesignSpec, General, SingleArm
@@ -83,9 +83,13 @@ def complaints_of_coverage(scenario: Scenario) -> Iterator[At]:
     """Yield the endpoints and arms that designs need and truths lack."""
     needed: dict[str, dict[str, list[str]]] = {}
     for name, design in scenario.designs.items():
+        endpoints = [design.endpoint]
+        if isinstance(design, Platform) and (early := followed_by(design)) is not None:
+            endpoints.append(early.endpoint)
         for arm in _arms_named(scenario, design):
-            if arm in scenario.arms and design.endpoint in scenario.endpoints:
-                needed.setdefault(design.endpoint, {}).setdefault(arm, []).append(name)
+            for endpoint in endpoints:
+                if arm in scenario.arms and endpoint in scenario.endpoints:
+                    needed.setdefault(endpoint, {}).setdefault(arm, []).append(name)
     for name, truth in scenario.truths.items():
         for endpoint, arms in needed.items():
             courses = truth.courses.get(endpoint)

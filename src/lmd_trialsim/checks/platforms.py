@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
-from lmd_trialsim.designs.arm_allocation import FixedAllocation
+from lmd_trialsim.designs.arm_allocation import FixedAllocation, Follows
 from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
@@ -45,6 +45,11 @@ def control_of(scenario: Scenario, design: Platform) -> str | None:
     if design.without_control:
         return None
     return design.control if design.control is not None else scenario.control
+
+
+def followed_by(design: Platform) -> Follows | None:
+    """Return the early endpoint that shares follow, None where there is none."""
+    return getattr(design.allocation, "follows", None)
 
 
 def arms_of_platform(scenario: Scenario, design: Platform) -> list[str]:
@@ -150,6 +155,8 @@ def _of_allocation(scenario: Scenario, at: Place, design: Platform, places: list
             text = "the population has no strata. Say population: strata:, or remove it."
             yield At((*here, "stratify_by"), text, key=True)
         return
+    if allocation.follows is not None:
+        yield from _of_early(scenario, here, design, allocation.follows)
     if design.looks is None:
         text = "shares follow what looks find, and there is no interim look: nothing would ever be known. Add looks."
         yield At((*here, "kind"), text)
@@ -173,6 +180,22 @@ def _of_allocation(scenario: Scenario, at: Place, design: Platform, places: list
         yield At((*here, "cap"), text, got=f"{allocation.cap:g}", allowed=f"{rest / running:.4g} or more")
     if allocation.floor > allocation.cap:
         yield At((*here, "floor"), f"is above the cap, {allocation.cap:g}", got=f"{allocation.floor:g}")
+
+
+def _of_early(scenario: Scenario, at: Place, design: Platform, follows: Follows) -> Iterator[At]:
+    """Yield what is wrong with the early endpoint that shares follow."""
+    here = (*at, "follows")
+    if follows.endpoint not in scenario.endpoints:
+        yield unknown((*here, "endpoint"), follows.endpoint, scenario.endpoints, "endpoint")
+        return
+    kind, place = scenario.endpoints[follows.endpoint].kind, (*here, "analysis", "kind")
+    if follows.analysis.kind not in ANALYSES[kind]:
+        text = f"does not go with the endpoint {follows.endpoint}, of kind {kind}"
+        yield At(place, text, got=follows.analysis.kind, allowed=", ".join(ANALYSES[kind]))
+    elif not isinstance(follows.analysis, TESTS):
+        yield from _of_priors(arms_of_platform(scenario, design), (*here, "analysis", "priors"), follows.analysis)
+    elif design.allocation.kind != "trippa" or isinstance(follows.analysis, ArmPeriodRegression):
+        yield At(place, "is no analysis that these shares can follow. Use one with priors.", got=follows.analysis.kind)
 
 
 def _of_looks(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
@@ -254,7 +277,7 @@ def _of_test(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
     if isinstance(design.analysis, ArmPeriodRegression) and design.controls != "all":
         text = "takes control patients of all times, adjusted for the time. Say controls: all."
         yield At((*at, "controls"), text, got=design.controls, key=True)
-    if design.allocation.kind in ("thall_wathen", "top_two"):
+    if design.allocation.kind in ("thall_wathen", "top_two") and followed_by(design) is None:
         text = "says nothing of the probability to be best, which the allocation follows"
         way_out = "Use allocation: trippa, or an analysis with priors."
         yield At(here, text, got=design.analysis.kind, way_out=way_out)

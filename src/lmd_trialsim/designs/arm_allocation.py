@@ -9,10 +9,22 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.allocation import Share
+from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.evidence.quantities import PlainProbability, Spec
-from lmd_trialsim.kernel.desk import CLOSING, OPEN
+from lmd_trialsim.kernel.desk import CLOSING, OPEN, Desk
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import draw_arm, rank_arms, raw_shares, share_out, weigh_arms
+from lmd_trialsim.kernel.randomising import forget_arms, share_controls
+from lmd_trialsim.kernel.seams import (
+    admit,
+    draw_arm,
+    note_early,
+    observe_arms,
+    rank_arms,
+    raw_shares,
+    share_out,
+    weigh_arms,
+    write_shares,
+)
 from lmd_trialsim.reading import At
 
 Power = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -52,6 +64,13 @@ class FixedAllocation(Spec):
         return self
 
 
+class Follows(Spec):
+    """What shares follow, where it is not the endpoint of the design."""
+
+    endpoint: str = Field(description="the endpoint")
+    analysis: ArmAnalysis = Field(description="what is made of it")
+
+
 class AdaptiveAllocation(Spec):
     """What all shares that follow the data have in common."""
 
@@ -63,6 +82,7 @@ class AdaptiveAllocation(Spec):
     control_share: PlainProbability | None = Field(
         None, description="the control's share, fixed; as of any other arm where not said"
     )
+    follows: Follows | None = Field(None, description="an endpoint that is known earlier, and its analysis")
 
 
 class ThallWathenAllocation(AdaptiveAllocation):
@@ -119,10 +139,25 @@ class Adaptive(NamedTuple):
     """Shares that follow the data, each patient on its own."""
 
     rule: Any
+    source: Any  # OwnEndpoint or EarlyEndpoint: what they follow
     burn_in: int
     floor: float
     cap: float
     control_share: float  # NaN where it is as any other's
+
+
+class OwnEndpoint(NamedTuple):
+    """Shares follow the endpoint and the analysis of the design."""
+
+    delay: int  # nothing
+
+
+class EarlyEndpoint(NamedTuple):
+    """Shares follow an endpoint that is known earlier, and an analysis of its own."""
+
+    endpoint: Any
+    analysis: Any
+    controls_all: int  # 1 where arms are compared with all control patients
 
 
 class ByBest(NamedTuple):
@@ -151,8 +186,8 @@ def _power(power: Any) -> tuple[float, float]:
     return (power.scale, power.exponent) if isinstance(power, Growing) else (float(power), 0.0)
 
 
-def allocation_of(spec: Any, arms: list[str]) -> Any:
-    """Return what kernels read."""
+def allocation_of(spec: Any, arms: list[str], early: EarlyEndpoint | None = None) -> Any:
+    """Return what kernels read. early: the endpoint that shares follow, where it is not the design's."""
     if isinstance(spec, FixedAllocation):
         shares = np.array([spec.ratio.get(arm, 1) for arm in arms])
         if spec.method == "simple":
@@ -166,7 +201,7 @@ def allocation_of(spec: Any, arms: list[str]) -> Any:
     else:
         rule = TopTwo(spec.leader)
     share = math.nan if spec.control_share is None else spec.control_share
-    return Adaptive(rule, spec.burn_in, spec.floor, spec.cap, share)
+    return Adaptive(rule, early or OwnEndpoint(0), spec.burn_in, spec.floor, spec.cap, share)
 
 
 @kernel
@@ -200,10 +235,74 @@ def share_out_adaptively(allocation: Adaptive, plan, desk):
         for number in range(desk.arms.shape[0]):
             desk.arms[number].share = 1.0 if _is_open(desk.arms[number]) else 0.0
     else:
-        weigh_arms(plan.analysis, desk)
-        raw_shares(allocation.rule, plan.analysis, desk, state.enrolled / plan.in_all)
+        write_shares(allocation.source, allocation.rule, plan, desk)
     _fix_control(desk, allocation.control_share)
     _within(desk, allocation.floor, allocation.cap, allocation.control_share)
+
+
+@write_shares.case
+def write_shares_by_own(source: OwnEndpoint, rule, plan, desk):
+    """By what the last look knew."""
+    weigh_arms(plan.analysis, desk)
+    raw_shares(rule, plan.analysis, desk, desk.state[0].enrolled / plan.in_all)
+
+
+@write_shares.case
+def write_shares_by_early(source: EarlyEndpoint, rule, plan, desk):
+    """By what is known of the early endpoint in the month of the last look."""
+    state = desk.state[0]
+    early = _early_view(desk)
+    for number in range(desk.arms.shape[0]):
+        one, own = early.arms[number], desk.arms[number]
+        one.status, one.opened, one.enrolled = own.status, own.opened, own.enrolled
+    known = state.known
+    forget_arms(early)
+    observe_arms(source.endpoint, early, state.month, state.enrolled)
+    state.known = known
+    if source.controls_all:
+        share_controls(early)
+    weigh_arms(source.analysis, early)
+    raw_shares(rule, source.analysis, early, state.enrolled / plan.in_all)
+    for number in range(desk.arms.shape[0]):
+        desk.arms[number].share = early.arms[number].share
+
+
+@kernel
+def _early_view(desk):
+    """Return the desk with the early endpoint in the place of the design's."""
+    return Desk(
+        desk.state, desk.early_patients, desk.cells, desk.early_arms, desk.early_patients, desk.early_arms, desk.clock,
+        desk.coming, desk.work, desk.order, desk.answers, desk.replies, desk.scratch, desk.memory_key, desk.memory,
+    )  # fmt: skip
+
+
+@note_early.case
+def note_nothing_for_blocks(allocation: Permuted, stream, desk, patient, arrival, stratum, chance):
+    """There is none."""
+
+
+@note_early.case
+def note_nothing_for_weights(allocation: Weights, stream, desk, patient, arrival, stratum, chance):
+    """There is none."""
+
+
+@note_early.case
+def note_early_endpoint(allocation: Adaptive, stream, desk, patient, arrival, stratum, chance):
+    """As the source has it."""
+    note_early(allocation.source, stream, desk, patient, arrival, stratum, chance)
+
+
+@note_early.case
+def note_nothing_for_own(source: OwnEndpoint, stream, desk, patient, arrival, stratum, chance):
+    """There is none."""
+
+
+@note_early.case
+def note_early_of_patient(source: EarlyEndpoint, stream, desk, patient, arrival, stratum, chance):
+    """By the uniform that decides the design's endpoint too: who does well in one does well in the other."""
+    person, same = desk.early_patients[patient], desk.patients[patient]
+    person.arrival, person.stratum, person.arm, person.matches = same.arrival, same.stratum, same.arm, same.matches
+    admit(source.endpoint, stream, _early_view(desk), patient, arrival, stratum, chance)
 
 
 @kernel

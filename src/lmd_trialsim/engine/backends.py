@@ -33,6 +33,7 @@ class Room(NamedTuple):
     answers: int
     scratch: int = 1
     memory: tuple[int, int] = (1, 1)  # entries that a model's answers are remembered in, numbers of an entry
+    early: int = 0  # patients with an early endpoint
 
     def desk(self) -> Desk:
         """Return a clean desk."""

@@ -132,7 +132,10 @@ class Desk(NamedTuple):
     patients: np.ndarray  # (patients,) of PATIENT
     cells: np.ndarray  # (arms, strata) of CELL: the trial's table
     arms: np.ndarray  # (arms,) of ARM, where arms come and go
+    early_patients: np.ndarray  # (patients,) of PATIENT: an early endpoint of the same patients, where there is one
+    early_arms: np.ndarray  # (arms,) of ARM: what is known of it
     clock: np.ndarray  # (patients / 8 + 1,) unit-rate arrival time at the end of each group of eight
+    coming: np.ndarray  # (4, 8) the group of those who come: month, uniforms of stratum, outcome and allocation
     work: np.ndarray  # (6, patients) numbers at work
     order: np.ndarray  # (patients,) a permutation at work
     answers: np.ndarray  # (questions,) what the analysis says at the look
@@ -143,16 +146,28 @@ class Desk(NamedTuple):
 
 
 def new_desk(
-    patients: int, arms: int, strata: int, questions: int, scratch: int = 1, memory: tuple[int, int] = (1, 1)
+    patients: int,
+    arms: int,
+    strata: int,
+    questions: int,
+    scratch: int = 1,
+    memory: tuple[int, int] = (1, 1),
+    early: int = 0,
 ) -> Desk:
-    """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32."""
+    """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32.
+
+    early: patients with an early endpoint.
+    """
     room = (patients + 16 + 31) // 32 * 32
     return Desk(
         state=np.zeros(1, STATE).view(np.recarray),
         patients=np.zeros(room, PATIENT).view(np.recarray),
         cells=np.zeros((arms, strata), CELL).view(np.recarray),
         arms=np.zeros(arms, ARM).view(np.recarray),
+        early_patients=np.zeros(early, PATIENT).view(np.recarray),
+        early_arms=np.zeros(arms if early else 0, ARM).view(np.recarray),
         clock=np.zeros(room // 8 + 2),
+        coming=np.zeros((4, 8)),
         work=np.zeros((6, room)),
         order=np.zeros(room, np.int64),
         answers=np.zeros(max(questions, 1)),

@@ -11,7 +11,7 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, draw_arm, share_out, write_arrivals
+from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, write_arrivals
 
 CLOSED = 2
 """state.exhausted where the trial closed as it stood."""
@@ -153,11 +153,11 @@ def next_comer(plan, stream, desk):
     group = state.arrivals >> 3
     if group >= state.clocked:
         write_arrivals(plan.accrual, stream, desk, group)
-        random.write_eight(stream, random.STRATUM, group, desk.work[1])
-        random.write_eight(stream, plan.purpose, group, desk.work[2])
-        random.write_eight(stream, random.ALLOCATION, group, desk.work[3])
+        random.write_eight(stream, random.STRATUM, group, desk.coming[1])
+        random.write_eight(stream, plan.purpose, group, desk.coming[2])
+        random.write_eight(stream, random.ALLOCATION, group, desk.coming[3])
         state.clocked = group + 1
-    return desk.work[0, state.arrivals & 7]
+    return desk.coming[0, state.arrivals & 7]
 
 
 @kernel
@@ -200,14 +200,14 @@ def take_or_turn_away(plan, stream, desk, month):
         let_arms_enter(plan, desk, month)
     stratum = 0
     for before in range(plan.upto.shape[0] - 1):
-        stratum += 1 if desk.work[1, lane] >= plan.upto[before] else 0
+        stratum += 1 if desk.coming[1, lane] >= plan.upto[before] else 0
     are_open, eligible = _eligible(plan, desk, stratum)
     if eligible == 0:
         return -1
     if state.stale:
         share_out(plan.allocation, plan, desk)
         state.stale = 0
-    number = draw_arm(plan.allocation, desk, desk.work[3, lane], stratum, eligible)
+    number = draw_arm(plan.allocation, desk, desk.coming[3, lane], stratum, eligible)
     arm = desk.arms[number]
     person = desk.patients[state.enrolled]
     person.arrival = month
@@ -218,7 +218,8 @@ def take_or_turn_away(plan, stream, desk, month):
         state.are_open = are_open
     person.period = state.period
     person.matches = are_open if plan.controls == CONTROLS_OPEN else eligible
-    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
+    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
+    note_early(plan.allocation, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     state.enrolled += 1
     arm.enrolled += 1
     arm.last = month

@@ -80,10 +80,10 @@ def next_arrival(plan, stream, desk):
     group = state.arrivals >> 3
     if group >= state.clocked:
         write_arrivals(plan.accrual, stream, desk, group)
-        random.write_eight(stream, random.STRATUM, group, desk.work[1])
-        random.write_eight(stream, plan.purpose, group, desk.work[2])
+        random.write_eight(stream, random.STRATUM, group, desk.coming[1])
+        random.write_eight(stream, plan.purpose, group, desk.coming[2])
         state.clocked = group + 1
-    return desk.work[0, state.arrivals & 7]
+    return desk.coming[0, state.arrivals & 7]
 
 
 @kernel
@@ -125,7 +125,7 @@ def screen(plan, stream, desk, month):
         close_slow_cells(plan, desk, month)
     stratum = 0
     for before in range(plan.upto.shape[0] - 1):  # a sum: no branch that could be foretold wrongly
-        stratum += 1 if desk.work[1, lane] >= plan.upto[before] else 0
+        stratum += 1 if desk.coming[1, lane] >= plan.upto[before] else 0
     number = plan.cell_of[stratum]
     if number < 0 or not takes(plan, desk, number, month):
         return -1
@@ -133,7 +133,7 @@ def screen(plan, stream, desk, month):
     person.arrival = month
     person.stratum = number
     person.arm = allocate_in_cell(plan, stream, desk, number, arrival)
-    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.work[2, lane])
+    admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     state.enrolled += 1
     cell = desk.cells[0, number]
     cell.enrolled += 1

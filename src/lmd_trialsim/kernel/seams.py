@@ -62,7 +62,7 @@ def estimate(estimator, desk):  # type: ignore[no-untyped-def]
 
 @Seam
 def write_arrivals(accrual, stream, desk, group):  # type: ignore[no-untyped-def]
-    """Write the months at which patients 8 * group, ..., 8 * group + 7 come to desk.work[0]; inf if they don't."""
+    """Write the months at which patients 8 * group, ..., 8 * group + 7 come to desk.coming[0]; inf if they don't."""
 
 
 @Seam
@@ -153,6 +153,16 @@ def draw_arm(allocation, desk, chance, stratum, eligible):  # type: ignore[no-un
 @Seam
 def share_out(allocation, plan, desk):  # type: ignore[no-untyped-def]
     """Write the shares of the open arms, from what was known at the last look."""
+
+
+@Seam
+def note_early(allocation, stream, desk, patient, arrival, stratum, chance):  # type: ignore[no-untyped-def]
+    """Draw the early endpoint that shares follow, where there is one, of a patient who has just been taken."""
+
+
+@Seam
+def write_shares(source, rule, plan, desk):  # type: ignore[no-untyped-def]
+    """Write the raw shares of the open arms by what is known of the endpoint that shares follow."""
 
 
 @Seam

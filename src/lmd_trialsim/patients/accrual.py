@@ -173,7 +173,7 @@ def arrival_equally_spaced(accrual: EquallySpaced, desk, patient):
 @write_arrivals.case
 def write_poisson_arrivals(accrual: Poisson, stream, desk, group):
     """The same waiting times as of any other trial; groups must be asked for in turn."""
-    months = desk.work[0]
+    months = desk.coming[0]
     random.write_eight(stream, random.ARRIVAL, group, months)
     product = 1.0
     for member in range(8):
@@ -186,4 +186,4 @@ def write_poisson_arrivals(accrual: Poisson, stream, desk, group):
 def write_equally_spaced_arrivals(accrual: EquallySpaced, stream, desk, group):
     """Patient number i (from 1) arrives when i patients are expected."""
     for member in range(8):
-        desk.work[0, member] = month_when_expected(accrual.profile, 8.0 * group + member + 1.0)
+        desk.coming[0, member] = month_when_expected(accrual.profile, 8.0 * group + member + 1.0)
