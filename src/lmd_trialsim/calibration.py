@@ -9,7 +9,7 @@ Baskets that stop for success at an interim look are the exception: they borrow 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ class Search:
         self.seed = scenario.run.seed if seed is None else seed
         self.threads, self.told = threads, told
         self.nulls = [truth for truth in scenario.truths if _has_error(scenario, design, truth)]
-        self.exact = not playing and all(why_not(scenario, design, truth) is None for truth in scenario.truths)
+        self.exact = not playing and can_be_listed(scenario, design, scenario.truths)
         self._known: dict[tuple[float, str, int, int], Row] = {}
 
     @property
@@ -242,6 +242,11 @@ def _told_of(search: Search, at_most: float, found: float, steps: int) -> Calibr
         search.may_rise,
         tuple(map(under, search.scenario.truths)),
     )
+
+
+def can_be_listed(scenario: Scenario, design: str, truths: Iterable[str]) -> bool:
+    """Return whether the errors are exact under all of these truths: none is played unless that is asked for."""
+    return all(why_not(scenario, design, truth) is None for truth in truths)
 
 
 def _has_error(scenario: Scenario, design: str, truth: str) -> bool:

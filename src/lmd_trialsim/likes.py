@@ -9,7 +9,9 @@ from lmd_trialsim.reading import At, Document, Loc
 from lmd_trialsim.reading.mistakes import Mistake, listing, placed, quoted, suggestion
 
 DEPTH = {"truths": 2, "designs": 1}
-"""What stands beside `like` replaces a design's keys one by one; in a truth, an endpoint's arms one by one."""
+"""What stands beside `like` replaces a design's keys one by one; in a truth, an endpoint's arms one by one.
+
+`key: null` beside it takes an inherited key away."""
 
 LONGEST_CHAIN = 20
 MOST_SUGGESTIONS = 20  # each compares a name with all others
@@ -76,9 +78,19 @@ class Likes:
             inherited = self.filled[other]
             own = {key: item for key, item in value.items() if key != "like"}
             if isinstance(inherited, dict):
+                self._complain_of_nothing(name, inherited)
                 own = self._merge(inherited, own, DEPTH[self.section], (self.section, other), (self.section, name))
-            value = own
+            value = {key: item for key, item in own.items() if item is not None}
         self.filled[name] = value
+
+    def _complain_of_nothing(self, name: str, inherited: dict[str, Any]) -> None:
+        """Complain of each key that is to be taken away, and is not there."""
+        for key, item in self.given[name].items():
+            if item is None and key not in inherited:
+                place = (self.section, name, key)
+                near = suggestion(key, inherited) if len(self.wrong) < MOST_SUGGESTIONS else ""
+                way_out = f"Did you mean {near}?" if near else "Leave the line out."
+                self.wrong.append(At(place, placed(place, "is not inherited"), got="null", way_out=way_out, key=True))
 
     def _merge(self, old: dict[str, Any], new: dict[str, Any], levels: int, source: Loc, target: Loc) -> dict[str, Any]:
         merged = dict(old)
@@ -115,7 +127,9 @@ def once(mistakes: Iterable[Mistake]) -> list[Mistake]:
     for mistake in mistakes:
         path, _, what = mistake.what.partition(": ")
         section, _, rest = path.partition(".")
-        told.setdefault((mistake.line, mistake.column, section, rest.partition(".")[2], what), mistake)
+        key = (mistake.line, mistake.column, section, rest.partition(".")[2], what)
+        if key not in told or len(mistake.way_out) < len(told[key].way_out):  # which says more of what is inherited
+            told[key] = mistake
     return list(told.values())
 
 

@@ -1,5 +1,7 @@
 """Hierarchical models against PyMC, sampled by nutpie: a hundred random data sets each, empty baskets among them.
 
+Those of effects (medians, hazard ratios, odds ratios) meet a few, as each is asked of more parameters.
+
 Needs the extra `check` (pip install -e '.[dev,check]'). A tolerance is five standard errors of the sampled number, from
 the effective sample size of the very indicator or rate, and not of the answer that is on trial.
 """
@@ -7,8 +9,11 @@ the effective sample size of the very indicator or rate, and not of the answer t
 import numpy as np
 import pytest
 from basket_counts import frame, posteriors, random_counts
+from effects_by_hand import of_kernels
 
+from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
+from lmd_trialsim.designs.measures import HAZARD_RATIO, MEDIAN, ODDS_RATIO
 
 pm = pytest.importorskip("pymc")
 nutpie = pytest.importorskip("nutpie")
@@ -92,14 +97,12 @@ def tau_of(n, x):
 
 
 def sampled(compiled, values, seed):
-    """Return the draws of the rates and of the shares, (chains, draws, ...)."""
+    """Return the draws, (chains, draws, ...) by name."""
     trace = nutpie.sample(
         compiled.with_data(**values), draws=DRAWS, tune=1000, chains=CHAINS, cores=1, seed=seed, progress_bar=False,
         target_accept=0.95,
     )  # fmt: skip
-    posterior = trace.posterior
-    rate = np.asarray(posterior["rate"])
-    return rate, np.asarray(posterior["share"]) if "share" in posterior else None
+    return trace.posterior
 
 
 def assert_near(draws, answer, what):
@@ -122,7 +125,8 @@ def test_posteriors_of_a_hundred_data_sets(models):
     for i, of_set in enumerate(counts):
         n, x = of_set.T
         values = {"n": n, "x": x} | ({"tau": tau_of(n, x)} if models is calibrated else {})
-        rate, share = sampled(compiled, values, seed + i)
+        draws = sampled(compiled, values, seed + i)
+        rate, share = np.asarray(draws["rate"]), np.asarray(draws["share"]) if "share" in draws else None
         for basket, name in enumerate(NAMES):
             what = f"{models.__name__}, {seed=}, data set {i}, {of_set.tolist()}, basket {name}"
             if share is None:
@@ -132,3 +136,85 @@ def test_posteriors_of_a_hundred_data_sets(models):
                 of_basket = (share * rate)[..., basket].sum(axis=2)
                 assert_near((share * (rate > BOUND))[..., basket].sum(axis=2), tails[i, 0, basket], what)
             assert_near(of_basket, moments[i, 0, basket], f"{what}, mean")
+
+
+# ---- effects ---------------------------------------------------------------------------------------------------------
+
+FEW, PATIENTS = 6, np.array([20, 14, 25])
+OF_EFFECTS = {"mean": {"mean": 0.3, "sd": 0.9}, "sd": {"kind": "half_normal", "scale": 0.6}}
+EFFECT_BOUNDS = np.array([[1.0] * 3, [1.8, 1.5, 1.2]])
+
+
+def effects():
+    """Return mu + tau z of three baskets, in a model."""
+    mu, tau = pm.Normal("mu", 0.3, 0.9), pm.HalfNormal("tau", 0.6)
+    return pm.Deterministic("effect", mu + tau * pm.Normal("z", shape=3))
+
+
+def log_poisson(events, months, log_hazard):
+    return (events * log_hazard - months * pm.math.exp(log_hazard)).sum()
+
+
+def medians():
+    """Return events in patient-months of one arm, and ours: the effect is the log of the median."""
+    spec = HierarchicalSpec.model_validate({"kind": "hierarchical", **OF_EFFECTS})
+    with pm.Model() as model:
+        events, months = pm.Data("events", np.ones((1, 3))), pm.Data("months", np.ones((1, 3)))
+        pm.Potential("times", log_poisson(events[0], months[0], np.log(np.log(2.0)) - effects()))
+    return spec, model, MEDIAN
+
+
+def hazard_ratios():
+    """Return events in patient-months of two arms, and ours: the control's hazard is not integrated out here."""
+    spec = HierarchicalSpec.model_validate(
+        {"kind": "hierarchical", "control_hazard": {"events": 1.5, "months": 4.0}, **OF_EFFECTS}
+    )
+    with pm.Model() as model:
+        events, months = pm.Data("events", np.ones((2, 3))), pm.Data("months", np.ones((2, 3)))
+        log_control = pm.math.log(pm.Gamma("control", alpha=1.5, beta=4.0, shape=3))
+        pm.Potential("control_times", log_poisson(events[0], months[0], log_control))
+        pm.Potential("treated_times", log_poisson(events[1], months[1], log_control + effects()))
+    return spec, model, HAZARD_RATIO
+
+
+def odds_ratios():
+    """Return responses of two arms, and ours: the control's rate is not integrated out here."""
+    spec = HierarchicalSpec.model_validate(
+        {"kind": "hierarchical", "control_rate": {"alpha": 1.0, "beta": 2.0}, **OF_EFFECTS}
+    )
+    with pm.Model() as model:
+        patients, responses = pm.Data("patients", np.ones((2, 3), int)), pm.Data("responses", np.ones((2, 3), int))
+        rate = pm.Beta("control", alpha=1.0, beta=2.0, shape=3)
+        pm.Binomial("of_control", n=patients[0], p=rate, observed=responses[0])
+        pm.Binomial("of_treated", n=patients[1], logit_p=pm.math.logit(rate) + effects(), observed=responses[1])
+    return spec, model, ODDS_RATIO
+
+
+def columns_of(draw, measure):
+    """Return data of three baskets, one of them empty now and then, each (arms, baskets)."""
+    patients = np.floor(PATIENTS * draw.choice([0.0, 0.5, 1.0, 1.0], 3)).astype(int)
+    patients = patients[None] if measure is MEDIAN else np.stack([patients // 2, patients - patients // 2])
+    seen = draw.binomial(patients, draw.uniform(0.1, 0.8, patients.shape))
+    if measure is ODDS_RATIO:
+        return {"patients": patients, "responses": seen}
+    return {"events": seen.astype(float), "months": patients * draw.gamma(3.0, 1.0, patients.shape)}
+
+
+@pytest.mark.parametrize("models", [medians, hazard_ratios, odds_ratios])
+def test_posteriors_of_effects(models):
+    spec, model, measure = models()
+    seed = int(np.random.default_rng().integers(2**31))
+    draw = np.random.default_rng(seed)
+    unsaid = np.full(3, np.nan)
+    names, numbers = NAMES[:3], PATIENTS.tolist()
+    built = spec.model(Frame(names, numbers, [], unsaid, unsaid, EFFECT_BOUNDS, len(EFFECT_BOUNDS), measure))
+    compiled = nutpie.compile_pymc_model(model, backend="numba")
+    for i in range(FEW):
+        columns = columns_of(draw, measure)
+        tails, moments = of_kernels(*built, 1 if measure is MEDIAN else 2, columns)
+        effect = np.asarray(sampled(compiled, columns, seed + i)["effect"])
+        for basket, name in enumerate(names):
+            what = f"{models.__name__}, {seed=}, data set {i}, {columns}, basket {name}"
+            assert_near(effect[..., basket], moments[basket, 0], f"{what}, mean")
+            for bound, tail in zip(EFFECT_BOUNDS[:, basket], tails[:, basket], strict=True):
+                assert_near((effect[..., basket] > np.log(bound)).astype(float), tail, f"{what}, {bound=}")

@@ -714,3 +714,11 @@ def test_the_level_of_accuracy_is_found_once(tmp_path, monkeypatch):
     monkeypatch.setattr(hierarchical_levels, "CACHE_FOLDER", None)
     hierarchical_levels.remembered("a question", search)
     assert len(searched) == 4
+
+
+def test_what_cannot_be_told_is_no_agreement():
+    answers = {1: np.array([0.5, math.nan]), 2: np.array([0.5, 0.3]), 3: np.array([0.5, 0.3])}
+    levels = [(1, 1.0), (2, 1.0), (3, 1.0)]
+    assert hierarchical_levels.agreeing(levels, lambda level: answers[level[0]]) == ((2, 1.0), 0.0)
+    with pytest.raises(ValueError, match="does not come within"):
+        hierarchical_levels.agreeing(levels, lambda _: answers[1])

@@ -17,11 +17,12 @@ from scipy.stats import norm
 
 from lmd_trialsim.analyses.hierarchical_tables import EXCHANGEABLE, Kind, Mixture, Normal
 from lmd_trialsim.basket_replay import replay_baskets
-from lmd_trialsim.designs.effect_building import built_on_grid
+from lmd_trialsim.designs.effect_building import _difference, built_on_grid
 from lmd_trialsim.designs.effect_data import OfTwoHazards, OfTwoRates
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.measures import HAZARD_RATIO, ODDS_RATIO
 from lmd_trialsim.designs.scale_priors import HalfNormal, NormalLogit
+from lmd_trialsim.patients.course import Curve, lives_no_longer
 from lmd_trialsim.reading import Document
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import run
@@ -278,3 +279,32 @@ def test_equal_rates_are_no_effect_even_where_there_is_no_odds_ratio():
     nobody["truths"]["real"]["response"] = {"standard": {"rate": 0}, "drug": {"same_as": "standard"}}
     (row,) = run(of_scenario(nobody), replicates=20).rows
     assert ("type_i_error", "a") in {(one.name, one.cell) for one in row.characteristics}
+
+
+@pytest.mark.parametrize("shape", [1.0, 2.0])
+def test_a_drug_that_helps_for_a_short_while_is_no_null_one(shape):
+    """The survival curves cross within days of entry, long before the first month, or between two months."""
+    control = Curve(shape, 0.0, (0.0,), (0.1,))
+    for until in (0.05, 7.3):
+        helps = control.times([(0.0, 0.5), (until, 50.0)])
+        assert helps.survival(until) > control.survival(until)
+        assert helps.survival(1.2 * until) < control.survival(1.2 * until)
+        assert not lives_no_longer(control, helps)
+        assert lives_no_longer(control, control.times([(0.0, 1.0), (until, 50.0)]))
+
+
+def test_accuracy_is_chosen_for_means_where_there_are_means():
+    """Of baskets in which nobody, or everybody, responds a heavy prior leaves no mean: they are not compared."""
+    draw = np.random.Generator(np.random.Philox(1))
+    rates, hazards = OfTwoRates(1.0, 1.0), OfTwoHazards(1.0, 1.0)
+    for data in (rates, hazards):
+        seen = data.sampled(draw, np.zeros((10, 3)), np.full((10, 3), 20.0))
+        assert {column.shape for column in seen.values()} == {(10, 2, 3)}
+        assert 0.0 < data.bounds_effect(seen).mean() < 1.0
+    assert not rates.bounds_effect(rates.sampled(draw, np.zeros((10, 3)), np.full((10, 3), 20.0)))[0, 0]
+    answers = np.full((3, 4, 2), 0.5)  # a tail, means and standard deviations
+    worse = answers.copy()
+    worse[1, 0, 0] += 0.01
+    assert _difference(answers, worse) == pytest.approx(0.01 * 0.01 / 0.5)
+    worse[1, 0, 0] = answers[1, 0, 0] = math.nan
+    assert _difference(answers, worse) == 0.0

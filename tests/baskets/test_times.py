@@ -303,7 +303,7 @@ VARIANTS = {
     "in all": {"looks": {"in_all": [12, 25]}, "max_in_all": 36, "follow_up_months": 4},
     "months": {"looks": {"months": [4, 7, 9]}, "max_months": 11},
     "lost": {"truth": {"drop_out": {"per_month": 0.08}}, "looks": {"in_each": [8]}, "follow_up_months": 3},
-    "own follow-up": {"endpoint": {"followed_for_months": 4}, "looks": {"in_all": [20]}, "follow_up_months": 5},
+    "own follow-up": {"endpoint": {"followed_for_months": 4}, "looks": {"in_all": [20]}, "follow_up_months": 3},
     "slow and late": {
         "baskets": {"a": {"opens_at_month": 2}, "b": {"closes_if": {"by_month": 5, "fewer_than": 6}}, "c": {}},
         "looks": {"in_each": [6]},

@@ -29,5 +29,12 @@ def test_the_command_refuses_in_one_line():
     (line,) = refusal("calibrate", BINARY, "--design", "posterior", "--at-most", "1e-9", "--truth", "null")
     assert line.startswith("posterior: no cut-off up to 0.9999 keeps the error: at that one it is ")
     assert line.endswith("Allow more, or take more --digits, --replicates or patients, or stricter rules.")
+    one_arm = ["calibrate", BINARY, "--design", "posterior", "--truth", "null"]
+    listed = "no trials are played, as the outcomes of posterior can be enumerated. Leave it out, or add --simulate."
+    assert refusal(*one_arm, "--error", "each", "--replicates", 1000) == [
+        "--error: is of basket designs, and posterior has one type I error. Leave it out.",
+        f"--replicates: {listed}",
+    ]
+    assert refusal(*one_arm, "--seed", 5) == [f"--seed: {listed}"]
     assert "nan is no probability" in refusal("calibrate", BINARY, "--at-most", "nan")[0]
     assert "is not in the range" in "\n".join(refusal("calibrate", BINARY, "--at-most", "0"))

@@ -87,6 +87,42 @@ def test_a_short_chain_of_likes_is_followed(tmp_path: Path) -> None:
     assert scenario.designs["d0"] == scenario.designs["frequentist"]
 
 
+RATES_LIKE_TIMES = """
+  rates:
+    like: followed
+    endpoint: response
+    null_median: null
+    target_median: null
+    follow_up_months: ~
+    null_rate: 0.2
+    analysis: {kind: pooled, prior: {alpha: 1, beta: 1}}
+    rules: [{stop_for: efficacy, when: {probability_that: rate, above: null_rate, exceeds: 0.9}}]
+run: """
+
+
+def test_null_takes_away_what_is_inherited(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text(EFFECTS.replace("\nrun: ", RATES_LIKE_TIMES))
+    design = Scenario.load(path).designs["rates"]
+    assert (design.null_median, design.target_median, design.follow_up_months) == (None, None, 0.0)
+    dropping = "nothing:\n    drop_out: {per_month: 0.1}\n"
+    path.write_text(
+        TIMES.replace("nothing:\n", dropping, 1).replace("like: nothing\n", "like: nothing\n    drop_out: null\n")
+    )
+    truths = Scenario.load(path).truths
+    assert truths["nothing"].drop_out is not None
+    assert truths["better"].drop_out is None
+
+
+def test_what_is_misplaced_and_inherited_is_told_where_it_is_written(tmp_path: Path) -> None:
+    text = TIMES.replace("    kind: two_arm\n", "    kind: two_arm\n    blok: 6\n")
+    early = text.replace("designs:\n", "designs:\n  early: {like: frequentist}\n")
+    for lines in (told(tmp_path / "trial.yaml", text), told(tmp_path / "trial.yaml", early)):
+        assert len(lines) == 1
+        assert "designs.frequentist.blok: unknown key" in lines[0]
+        assert "inherited" not in lines[0]
+
+
 def test_a_file_over_a_megabyte_is_not_read(tmp_path: Path) -> None:
     lines = told(tmp_path / "trial.yaml", TIMES + "#" * LIMIT)
     assert lines == ["1:1: the file is larger than 1,000,000 bytes. Leave data out; a scenario is a few pages."]

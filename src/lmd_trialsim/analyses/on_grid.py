@@ -14,7 +14,7 @@ import numpy as np
 
 from lmd_trialsim.analyses.hierarchical import dot
 from lmd_trialsim.analyses.hierarchical_rules import IN_A_PANEL
-from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.jit import door, kernel
 from lmd_trialsim.kernel.seams import posterior_moments, posterior_tail, weigh, write_log_likelihood
 
 NEGLIGIBLE = 1e-14
@@ -40,7 +40,7 @@ class OnGrid(NamedTuple):
     exchangeable: np.ndarray  # (baskets,) probability that it is exchangeable
     offset: np.ndarray  # (baskets,)
     beyond: np.ndarray  # (bounds, baskets) first node of eta beyond the bound
-    error: float  # largest difference of a posterior probability from a finer rule's, at sampled data
+    error: float  # largest difference of posterior probabilities (and means) from a finer rule's, at sampled data
 
 
 class Parts(NamedTuple):
@@ -49,19 +49,21 @@ class Parts(NamedTuple):
     likelihood: int  # (cells, m), in the end the posterior masses
     at_nodes: int  # (cells, g) L_k(g)
     density: int  # (cells, m)
+    together: int  # (cells,) sum_g prior_g prod_{j != k} L_j(g)
     reach: int  # (cells, 2) the nodes of eta that the likelihood reaches, whole panels: from, up to
 
 
 @kernel
 def _parts(model, cells):
     nodes, grid = model.eta.shape[0], model.prior.shape[0]
-    return Parts(0, cells * nodes, cells * (nodes + grid), cells * (2 * nodes + grid))
+    together = cells * (2 * nodes + grid)
+    return Parts(0, cells * nodes, cells * (nodes + grid), together, together + cells)
 
 
 def scratch_of_grid(model: OnGrid) -> int:
     """Return the numbers that it works on."""
     cells, (grid, nodes) = len(model.offset), model.within.shape
-    return int(cells * (2 * nodes + grid + 2))
+    return int(cells * (2 * nodes + grid + 3))
 
 
 @kernel
@@ -130,22 +132,24 @@ def _write_densities(model, desk, parts, total):
     """Write sum_g prior_g prod_{j != k} L_j(g) W[g, m] of each cell, with its own prior in its share."""
     nodes, grid, cells = model.eta.shape[0], model.prior.shape[0], desk.cells.shape[1]
     for cell in range(cells):
-        together = 0.0
-        for g in range(grid):
-            together += _of_others(model, desk, parts, cell, g)
+        desk.scratch[parts.together + cell] = 0.0
         for m in range(nodes):
-            alone = (1.0 - model.exchangeable[cell]) * together * model.own[cell, m]
-            desk.scratch[parts.density + cell * nodes + m] = alone
+            desk.scratch[parts.density + cell * nodes + m] = 0.0
     for g in range(grid):
         row = model.within[g]
         for cell in range(cells):
             weight = _of_others(model, desk, parts, cell, g)
+            desk.scratch[parts.together + cell] += weight
             if weight * desk.scratch[parts.at_nodes + cell * grid + g] > NEGLIGIBLE * total:
                 first, stop = _shared(model, desk, parts, cell, g)
                 density = desk.scratch[parts.density + cell * nodes : parts.density + (cell + 1) * nodes]
                 weight *= model.exchangeable[cell]
                 for m in range(first, stop):
                     density[m] += weight * row[m]
+    for cell in range(cells):
+        alone = (1.0 - model.exchangeable[cell]) * desk.scratch[parts.together + cell]
+        for m in range(nodes):
+            desk.scratch[parts.density + cell * nodes + m] += alone * model.own[cell, m]
 
 
 @weigh.case
@@ -191,3 +195,13 @@ def moments_on_grid(model: OnGrid, desk, cell):
         mean += desk.scratch[cell * nodes + m] * effect
         square += desk.scratch[cell * nodes + m] * effect * effect
     return mean, square
+
+
+@door
+def answer_on_grid(model, desk, tails, moments):
+    """Write what the model says of the data on the desk: tails (bounds, cells), mean and mean square (2, cells)."""
+    weigh(model, desk)
+    for cell in range(tails.shape[1]):
+        for bound in range(tails.shape[0]):
+            tails[bound, cell] = posterior_tail(model, desk, cell, bound)
+        moments[0, cell], moments[1, cell] = posterior_moments(model, desk, cell)

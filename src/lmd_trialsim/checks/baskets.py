@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lmd_trialsim.checks.arms import complaints_of_allocation, complaints_of_roles
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
+from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.designs.basket import MEASURED, MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
 from lmd_trialsim.designs.basket import Place as BasketPlace
 from lmd_trialsim.designs.measures import (
@@ -24,6 +25,7 @@ from lmd_trialsim.designs.measures import (
 )
 from lmd_trialsim.designs.rules import PowerCutOff
 from lmd_trialsim.reading import At
+from lmd_trialsim.reading.mistakes import listing
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -63,6 +65,7 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
     places = design.places(list(strata))
     for place in places:
         yield from _of_place(scenario, at, design, place)
+    yield from _of_targets(scenario, at, design, places)
     complaints = list(_of_looks(at, design, places))
     yield from complaints
     for i, rule in enumerate(design.rules):
@@ -73,6 +76,7 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
             yield from _of_condition(here, design, condition, places)
             if not complaints and isinstance(condition.cut, list):
                 yield from _of_list(here, design, rule, condition, places)
+    yield from _of_sides(scenario, at, design)
     if not any(rule.stop_for == "efficacy" for rule in design.rules):
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
     if design.succeeds_with > len(places):
@@ -90,12 +94,11 @@ def _of_arms(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
             yield unknown((*at, "arm"), arm, scenario.arms, "arm")
         for key in ("ratio", "block"):
             if getattr(design, key) is not None:
-                yield At(
-                    (*at, key), "is of two arms. Add arms: {control: ..., treatment: ...}, or remove it.", key=True
-                )
+                text = "is of two arms. Add arms: {control: ..., treatment: ...}, or remove it."
+                yield At((*at, key), text, key=True, misplaced=True)
         return
     if design.arm is not None:
-        yield At((*at, "arm"), "contradicts arms. Remove one.", key=True)
+        yield At((*at, "arm"), "contradicts arms. Remove one.", key=True, misplaced=True)
     strange = list(complaints_of_roles(scenario, at, design.arms))
     yield from strange
     if not strange:
@@ -111,9 +114,15 @@ def _of_words(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
     others = [other for other in (RATE, MEDIAN, ODDS_RATIO) if other.null != measure.null]
     how = "two arms" if randomised else "one arm"
     why = f"the endpoint {design.endpoint} is of kind {endpoint.kind}, and the design has {how}"
+    with_arms = measure_of(endpoint.kind, randomised=True)
+    if_randomised = {with_arms.word, with_arms.null, with_arms.target} - {measure.word, measure.null, measure.target}
 
     def instead(place: Place, word: str, right: str) -> At:
-        return At(place, f"does not go with this design: {why}. Say {right}.", got=word, key=True)
+        way_out = f"Say {right}"
+        if word in if_randomised:
+            way_out += ", or add arms: {control: ..., treatment: ...} to randomise each basket"
+        text = f"does not go with this design: {why}"
+        return At(place, text, got=word, way_out=f"{way_out}.", key=True, misplaced=True)
 
     for other in others:
         for wrong, right in ((other.null, measure.null), (other.target, measure.target)):
@@ -132,7 +141,13 @@ def _of_words(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
             yield from _of_words_in(here, condition, measure, others, instead)
     if endpoint.kind != "time_to_event" and design.follow_up_months:
         text = f"goes with times to an event: {why}, and looks count whom has been assessed. Remove it."
-        yield At((*at, "follow_up_months"), text, key=True)
+        yield At((*at, "follow_up_months"), text, key=True, misplaced=True)
+    most = getattr(endpoint, "followed_for_months", None)
+    if most is not None and design.follow_up_months > most:
+        text = f"is longer than patients are followed: followed_for_months of {design.endpoint} is {most:g}"
+        way_out = "Lower it, or raise that one."
+        yield At((*at, "follow_up_months"), text, got=f"{design.follow_up_months:g}", allowed=f"0 to {most:g}",
+                 way_out=way_out)  # fmt: skip
 
 
 def _of_words_in(
@@ -154,7 +169,7 @@ def _of_words_in(
                     yield instead((*at, side), wrong, right)
     if condition.predictive_probability_of is not None and measure is not RATE:
         text = f"is of response rates of one arm. Use probability_that: {measure.word}."
-        yield At((*at, "predictive_probability_of"), text, key=True)
+        yield At((*at, "predictive_probability_of"), text, key=True, misplaced=True)
 
 
 OF_TIMES = ("gamma_exponential", "hierarchical", "exnex")
@@ -180,7 +195,8 @@ def _of_kind(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
     yield from _of_control(at, analysis, measure)
     offset = getattr(analysis, "offset", None)
     if measure in RATIOS and offset is not None:
-        yield At((*at, "analysis", "offset"), "ratios are counted from 1. Remove it, or move the mean.", key=True)
+        text = "ratios are counted from 1. Remove it, or move the mean."
+        yield At((*at, "analysis", "offset"), text, key=True, misplaced=True)
     if measure is RATE and isinstance(offset, float) and offset >= 1.0:
         yield At((*at, "analysis", "offset"), "a rate lies between 0 and 1", got=f"{offset:g}")
 
@@ -215,7 +231,7 @@ def _of_control(at: Place, analysis: Any, measure: Measure) -> Iterator[At]:
             )
         elif key != needed and given:
             text = f"is of no use where baskets are judged by the {measure.spoken}. Remove it."
-            yield At((*at, "analysis", key), text, key=True)
+            yield At((*at, "analysis", key), text, key=True, misplaced=True)
 
 
 def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace) -> Iterator[At]:
@@ -223,15 +239,6 @@ def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace)
     if scenario.population.strata[place.name].value <= 0.0:
         text = f"no patient of the basket {place.name} ever comes: its share is 0"
         yield At((*at, "kind"), text, way_out="Leave it out of baskets, or give it a share in population: strata.")
-    null, target = place.null, place.target
-    measure = measure_of(scenario.endpoints[design.endpoint].kind, design.arms is not None)
-    if null is not None and target is not None:
-        higher = higher_is_better(scenario.endpoints[design.endpoint], measure)
-        if (target <= null) if higher else (target >= null):
-            side = "above" if higher else "below"
-            key = (*here, measure.target) if _says(design, place, measure.target) else (*at, measure.target)
-            text = f"must lie {side} the {measure.null.replace('_', ' ')}, {null:g}, of {place.name}"
-            yield At(key, text, got=f"{target:g}")
     closes = place.spec.closes_if
     if closes is not None and closes.by_month <= place.spec.opens_at_month:
         text = f"comes before the basket opens, at month {place.spec.opens_at_month:g}"
@@ -241,8 +248,21 @@ def _of_place(scenario: Scenario, at: Place, design: Basket, place: BasketPlace)
         yield At((*here, "opens_at_month"), text, got=f"{place.spec.opens_at_month:g}", way_out="Lower it.")
 
 
-def _says(design: Basket, place: BasketPlace, name: str) -> bool:
-    return place.name in design.baskets and getattr(place.spec, name) is not None
+def _of_targets(scenario: Scenario, at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
+    """Yield each target that is no better than a null value; one of several baskets is told once."""
+    endpoint = scenario.endpoints[design.endpoint]
+    measure = measure_of(endpoint.kind, design.arms is not None)
+    higher = higher_is_better(endpoint, measure)
+    wrong: dict[tuple[Place, float, float], list[str]] = {}
+    for name, null, target, _, spec in places:
+        if null is not None and target is not None and ((target <= null) if higher else (target >= null)):
+            own = name in design.baskets and getattr(spec, measure.target, None) is not None
+            here = (*at, "baskets", name, measure.target) if own else (*at, measure.target)
+            wrong.setdefault((here, null, target), []).append(name)
+    for (here, null, target), names in wrong.items():
+        whose = "" if measure in RATIOS else f", of {listing(names)}"
+        side, what = "above" if higher else "below", measure.null.replace("_", " ")
+        yield At(here, f"must lie {side} the {what}, {null:g}{whose}", got=f"{target:g}")
 
 
 def _of_looks(at: Place, design: Basket, places: list[BasketPlace]) -> Iterator[At]:
@@ -304,10 +324,9 @@ def _of_condition(at: Place, design: Basket, condition: BasketCondition, places:
             continue
         for place in places:
             if math.isnan(design.bound(bound, place)):
-                last = str(said).split("_")[-1]
-                words = f"null_{last} and target_{last}" if bound == MIDPOINT else str(bound)
-                text = f"the basket {place.name} says no {words}. Add it to the design, or to the basket."
-                yield At((*at, name), text)
+                text = f"the basket {place.name} says no {_missing(bound, MEASURES[str(said)], place)}"
+                where = "the design" if design.arms is not None else "the design, or to the basket"
+                yield At((*at, name), text, way_out=f"Add it to {where}.")
                 break
     if condition.predictive_probability_of is not None:
         yield from _of_predictive(at, design)
@@ -317,6 +336,31 @@ def _of_condition(at: Place, design: Basket, condition: BasketCondition, places:
     elif isinstance(cut, PowerCutOff) and design.looks is not None and design.looks.unit == "months":
         text = "looks by months have no planned share of patients. Give a number, or one for each look."
         yield At((*at, condition.comparison), text, key=True)
+
+
+def _of_sides(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
+    endpoint = scenario.endpoints[design.endpoint]
+    measure = measure_of(endpoint.kind, design.arms is not None)
+    better = 1 if higher_is_better(endpoint, measure) else -1
+
+    def favours(condition: BasketCondition) -> int:
+        match condition.subject:
+            case "probability_that":
+                return better if condition.above is not None else -better
+            case "number_of":
+                return better if measure is RATE else 0  # of both arms, or of times: it tells how much is known
+            case "estimate_of":
+                return better
+            case _:
+                return 1
+
+    yield from complaints_of_sides((*at, "rules"), design.rules, favours)
+
+
+def _missing(bound: object, measure: Measure, place: BasketPlace) -> str:
+    """Return the keys that a bound needs of a basket, and that it does not say."""
+    needed = {measure.null: place.null, measure.target: place.target}
+    return " and no ".join(key for key, value in needed.items() if value is None and bound in (key, MIDPOINT))
 
 
 def _of_predictive(at: Place, design: Basket) -> Iterator[At]:

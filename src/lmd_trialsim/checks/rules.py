@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.analyses import complaints_of_analysis
+from lmd_trialsim.checks.arms import arms_of
 from lmd_trialsim.checks.conditions import complaints_of_condition
 from lmd_trialsim.checks.naming import Place
+from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.checks.spending import complaints_of_spending
 from lmd_trialsim.designs.generic import General
-from lmd_trialsim.designs.rules import SUBJECTS, Condition, Rule
+from lmd_trialsim.designs.rules import SUBJECTS, UPWARDS, Condition, Rule
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 MOST_QUESTIONS = 24
 """Different numbers that the rules of a design may ask for: each is compiled."""
 
-UP = {"exceeds", "at_least"}
+LOWER_IS_BETTER = ("hazard_ratio", "hazard_per_month")
 
 
 def complaints_of_rules(scenario: Scenario, at: Place, design: General) -> Iterator[At]:
@@ -44,6 +46,26 @@ def complaints_of_rules(scenario: Scenario, at: Place, design: General) -> Itera
         way_out = "Ask for the same number with a list of thresholds, one for each look."
         yield At(at, text, got=str(len(asked)), allowed=f"up to {MOST_QUESTIONS}", way_out=way_out, key=True)
     yield from _contradictions(at, design)
+    yield from complaints_of_sides(at, design.rules, lambda condition: _favours(scenario, design, condition))
+
+
+def _favours(scenario: Scenario, design: General, condition: Condition) -> int:
+    """Return 1 where a large number speaks for the treatment, -1 where it speaks against it, else 0."""
+    better = -1 if getattr(scenario.endpoints[design.endpoint], "better", "higher") == "lower" else 1
+    match condition.subject:
+        case "probability_that":
+            if condition.arm is not None and condition.arm not in arms_of(scenario, design)[-1:]:
+                return 0  # it is of the control
+            side = 1 if condition.above is not None else -1
+            return -side if condition.probability_that in LOWER_IS_BETTER else side * better
+        case "number_of":
+            return better
+        case "p_value":
+            return -1 if condition.p_value == "one_sided" else 0
+        case "estimate_of":
+            return 0  # its scale is that of the analysis
+        case _:
+            return 1
 
 
 def looks_beyond(at: Place, listed: list[int], count: int) -> Iterator[At]:
@@ -107,14 +129,16 @@ def _contradiction(place: Place, earlier: tuple[Rule, Condition], later: tuple[R
     (first, a), (second, b) = earlier, later
     assert isinstance(a.cut, float | int)
     assert isinstance(b.cut, float | int)
-    if (a.comparison in UP) != (b.comparison in UP):
-        low, high = (b.cut, a.cut) if a.comparison in UP else (a.cut, b.cut)
+    if (a.comparison in UPWARDS) != (b.comparison in UPWARDS):
+        low, high = (b.cut, a.cut) if a.comparison in UPWARDS else (a.cut, b.cut)
         if low > high:
             text = f"contradicts an earlier rule: between {high:g} and {low:g} both would speak"
             yield At(place, text, way_out="Move one of the thresholds.", key=True)
     elif "efficacy" in (first.verdict, second.verdict):
         text = "contradicts an earlier rule, which speaks on the same side of the same number with another verdict"
         yield At(place, text, way_out="Remove one, or let them speak at different looks.", key=True)
-    elif (a.cut <= b.cut if a.comparison in UP else a.cut >= b.cut) and first.from_patients <= second.from_patients:
+    elif (a.cut <= b.cut if a.comparison in UPWARDS else a.cut >= b.cut) and (
+        first.from_patients <= second.from_patients
+    ):
         text = "would never be heard: an earlier rule with another verdict speaks whenever this one would"
         yield At(place, text, way_out="Put this one first, or move its threshold.", key=True)

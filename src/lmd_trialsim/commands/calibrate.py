@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from lmd_trialsim.commands.given import REPLICATES, SEED, THREADS, Refusal, chosen, opened, the_file, the_truths, whole
+
+if TYPE_CHECKING:
+    from lmd_trialsim.scenario import Scenario
 
 
 @click.command("calibrate", short_help="The smallest cut-off that keeps the type I error.")
@@ -70,6 +76,7 @@ def command(
         raise Refusal("--at-most: nan is no probability. Say one between 0 and 1.")
     _, scenario = opened(file)
     designs, truths_ = chosen(scenario, [design] if design else [], truths)
+    _refuse_idle_options(scenario, designs[0], truths_, playing=playing)
     try:
         with watched(evaluations(len(truths_), digits)) as progress:
             found = calibrate(
@@ -89,3 +96,27 @@ def command(
         page.show(*calibrated.parts(scenario, found))
     if not found.confirmed:
         click.get_current_context().exit(1)
+
+
+def _refuse_idle_options(scenario: Scenario, design: str, truths: Sequence[str], *, playing: bool) -> None:
+    """Refuse options that would change nothing."""
+    from lmd_trialsim.calibration import can_be_listed
+    from lmd_trialsim.designs.basket import Basket
+
+    context = click.get_current_context()
+    given = {
+        name for name in ("error", "replicates", "seed")
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }  # fmt: skip
+    complaints = []
+    if "error" in given and not isinstance(scenario.designs[design], Basket):
+        complaints.append(f"--error: is of basket designs, and {design} has one type I error. Leave it out.")
+    if not playing and given & {"replicates", "seed"} and can_be_listed(scenario, design, truths):
+        complaints += [
+            f"--{name}: no trials are played, as the outcomes of {design} can be enumerated. Leave it out, "
+            "or add --simulate."
+            for name in ("replicates", "seed")
+            if name in given
+        ]
+    if complaints:
+        raise Refusal("\n".join(complaints))

@@ -7,7 +7,11 @@ from typing import Any
 import click
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-LIKE = {"type": "string", "description": "another of them, from which everything not said here is taken"}
+LIKE = {
+    "type": "string",
+    "description": "another of them, from which everything not said here is taken; `key: null` takes a key of it away",
+}
+NOTHING = {"type": "null", "description": "takes what is inherited away"}
 
 
 @click.command("schema", short_help="JSON Schema of scenarios, for editors.")
@@ -27,43 +31,48 @@ def command() -> None:
 
 
 def scenario_schema() -> dict[str, Any]:
-    """Return the schema of what a person writes: `like` allowed where it is understood, and no null anywhere."""
+    """Return the schema of what a person writes: `like` allowed where it is understood, and null beside it only."""
     from lmd_trialsim.scenario import Scenario
 
     schema: dict[str, Any] = _written(Scenario.model_json_schema(by_alias=True))
     parts = schema["$defs"]
-    truth = parts["Truth"]
-    truth["properties"] = {"like": LIKE, **truth["properties"]}
+    parts["TruthLikeAnother"] = _like_another([parts["Truth"]])
+    (name, truth), *_ = schema["properties"]["truths"]["patternProperties"].items()
+    schema["properties"]["truths"]["patternProperties"] = {name: _either(truth, "TruthLikeAnother")}
     (name, design), *_ = schema["properties"]["designs"]["patternProperties"].items()
     whole = [parts[choice["$ref"].rpartition("/")[2]] for choice in design["oneOf"]]
-    parts["LikeAnother"] = _like_another(whole)
-    schema["properties"]["designs"]["patternProperties"] = {
-        name: {
-            "if": {"type": "object", "required": ["like"]},
-            "then": {"$ref": "#/$defs/LikeAnother"},
-            "else": design,
-        }
-    }
+    parts["DesignLikeAnother"] = _like_another(whole)
+    schema["properties"]["designs"]["patternProperties"] = {name: _either(design, "DesignLikeAnother")}
     for section in ("endpoints", "arms", "truths", "designs"):
         schema["properties"][section]["additionalProperties"] = False
     return {"$schema": DIALECT, **schema}
 
 
-def _like_another(designs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the schema of a design that is like another: any key of any design, none of them required."""
+def _either(whole: dict[str, Any], like_another: str) -> dict[str, Any]:
+    """Return the schema of an entry that stands by itself, or is like another."""
+    return {
+        "if": {"type": "object", "required": ["like"]},
+        "then": {"$ref": f"#/$defs/{like_another}"},
+        "else": whole,
+    }
+
+
+def _like_another(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of an entry that is like another: any key of any of them, or null, none of them required."""
     every: dict[str, list[Any]] = {}
-    for design in designs:
-        for key, shape in design["properties"].items():
+    for entry in entries:
+        for key, shape in entry["properties"].items():
             shapes = every.setdefault(key, [])
             if shape not in shapes:
                 shapes.append(shape)
-    properties = {key: shapes[0] if len(shapes) == 1 else {"anyOf": shapes} for key, shapes in every.items()}
+    properties = {key: {"anyOf": [*shapes, NOTHING]} for key, shapes in every.items()}
+    others = entries[0].get("additionalProperties", False)  # a truth's endpoints
     return {
-        "description": "A design that is like another but for what is said here.",
+        "description": "One that is like another but for what is said here.",
         "type": "object",
         "properties": {"like": LIKE, **properties},
         "required": ["like"],
-        "additionalProperties": False,
+        "additionalProperties": {"anyOf": [others, NOTHING]} if others else False,
     }
 
 

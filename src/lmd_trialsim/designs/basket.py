@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -177,6 +177,12 @@ class SlowAccrual(Spec):
 class BasketSpec(Spec):
     """What one basket says for itself; the design's own keys hold for those that say nothing."""
 
+    ELSEWHERE: ClassVar[dict[str, str]] = {
+        "null_ratio": "Say it in the design: it is the same for all baskets.",
+        "target_ratio": "Say it in the design: it is the same for all baskets.",
+    }
+    """Keys that are understood at another place, and where."""
+
     null_rate: PlainOpenProbability | None = Field(None, description="success at this rate or below is a type I error")
     target_rate: PlainOpenProbability | None = Field(None, description="the rate that one hopes for")
     null_median: Value | None = Field(None, description="of times to an event: the same, in months")
@@ -203,6 +209,11 @@ def _said(*values: float | None) -> float | None:
 
 class Basket(DesignSpec):
     """A basket trial: one arm, a cell for each basket."""
+
+    ELSEWHERE: ClassVar[dict[str, str]] = {
+        "allocation": "Say ratio: and block: beside arms: in the design; each basket has permuted blocks of its own.",
+    }
+    """Keys of other designs, and what is said here instead."""
 
     kind: Literal["basket"]
     arm: str | None = Field(None, description="the arm under trial; needed where the scenario has several, or arms")

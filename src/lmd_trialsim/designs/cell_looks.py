@@ -142,6 +142,20 @@ def _mark_all(desk, look):
         desk.cells[0, number].look = look
 
 
+@kernel
+def _month_if_lacking(schedule, desk, lack):
+    """Return when a look comes that lacks patients; -1 where it lacks none.
+
+    Never, while they may come; where they will not, as the final look, when all there are have been assessed.
+    """
+    if lack == WAITS:
+        return math.inf
+    if lack == STUCK:
+        desk.state[0].exhausted = 1
+        return last_assessed(desk, schedule.delay)
+    return -1.0
+
+
 @limit_places.case
 def limit_in_each(schedule: InEach, plan, desk, look):
     """Where accrual pauses, no cell takes more than the look needs."""
@@ -168,11 +182,9 @@ def may_settle_in_each(schedule: InEach, plan, desk, look, cell):
 @month_due.case
 def month_in_each(schedule: InEach, plan, desk, look, lack):
     """When the last of these numbers has been assessed."""
-    if lack == WAITS:
-        return math.inf
-    if lack == STUCK:
-        desk.state[0].exhausted = 1
-        return last_assessed(desk, schedule.delay)
+    month = _month_if_lacking(schedule, desk, lack)
+    if month >= 0.0:
+        return month
     for number in range(desk.cells.shape[1]):
         desk.cells[0, number].upto = desk.cells[0, number].placed
     for patient in range(desk.state[0].enrolled - 1, -1, -1):
@@ -229,11 +241,9 @@ def _month_of_one(schedule, plan, desk, number):
 @month_due.case
 def month_in_one(schedule: InOne, plan, desk, look, lack):
     """When the first of these numbers has been assessed."""
-    if lack == WAITS:
-        return math.inf
-    if lack == STUCK:
-        desk.state[0].exhausted = 1
-        return last_assessed(desk, schedule.delay)
+    month = _month_if_lacking(schedule, desk, lack)
+    if month >= 0.0:
+        return month
     month = math.inf
     for number in range(desk.cells.shape[1]):
         month = min(month, _month_of_one(schedule, plan, desk, number))
@@ -277,11 +287,10 @@ def may_settle_in_all(schedule: InAll, plan, desk, look, cell):
 @month_due.case
 def month_in_all(schedule: InAll, plan, desk, look, lack):
     """When so many have been assessed."""
-    if lack == WAITS:
-        return math.inf
-    if desk.state[0].placed < schedule.number[look]:
-        desk.state[0].exhausted = 1
-        return last_assessed(desk, schedule.delay)
+    short = lack != WAITS and desk.state[0].placed < schedule.number[look]  # though all cells may be full
+    month = _month_if_lacking(schedule, desk, STUCK if short else lack)
+    if month >= 0.0:
+        return month
     return month_of_place(desk, -1, schedule.number[look]) + schedule.delay
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from lmd_trialsim.analyses.effect_weights import Core, Grid, grid_of, normal_weights
 from lmd_trialsim.analyses.hierarchical_rules import IN_A_PANEL
 from lmd_trialsim.analyses.hierarchical_tables import Kind, Normal
-from lmd_trialsim.analyses.on_grid import OnGrid, scratch_of_grid
-from lmd_trialsim.designs.effect_data import EffectData
+from lmd_trialsim.analyses.on_grid import OnGrid, answer_on_grid, scratch_of_grid
+from lmd_trialsim.designs.effect_data import Columns, EffectData
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.hierarchical_levels import Level, agreeing, remembered
 from lmd_trialsim.designs.scale_priors import FixedSd, NormalLogit, rule_of
+from lmd_trialsim.kernel.desk import new_desk
+from lmd_trialsim.kernel.jit import canonical
 
 Array = NDArray[np.float64]
 
@@ -28,6 +30,12 @@ LEVELS_OF_ONE_TAU: tuple[Level, ...] = tuple((1, fineness) for fineness in (0.8,
 """Where baskets are nearly pooled, and unlike, a basket counts for what is far out in the tail of its likelihood."""
 
 SAMPLES = 150
+
+OF_A_MEAN = 0.01
+"""What a difference of posterior means, in standard deviations, counts beside one of probabilities: 0.001 passes."""
+
+LEAST_SD = 1e-9
+"""Of a posterior; the coarsest grids find less than none."""
 
 
 class Question(NamedTuple):
@@ -103,11 +111,11 @@ def _model(question: Question, grid: Grid, bounds: Array, error: float) -> OnGri
 def _search(question: Question) -> tuple[Level, float]:
     levels = LEVELS_OF_ONE_TAU if isinstance(question.sd, FixedSd) else LEVELS
     data = sampled_data(question)
-    return agreeing(levels, lambda level: _tails(question, level, data))
+    return agreeing(levels, lambda level: _answers(question, level, data), _difference)
 
 
-def sampled_data(question: Question) -> tuple[Array, ...]:
-    """Return data, each array (samples, baskets): of like and of unlike baskets, early looks, and extremes."""
+def sampled_data(question: Question) -> Columns:
+    """Return data: of like and of unlike baskets, early looks, and extremes."""
     draw = np.random.Generator(np.random.Philox(20_261_126))
     shape = (SAMPLES, len(question.numbers))
     asked = np.array(question.bounds)
@@ -118,24 +126,30 @@ def sampled_data(question: Question) -> tuple[Array, ...]:
     return data.sampled(draw, effect, patients)
 
 
-def _tails(question: Question, level: Level, data: tuple[Array, ...]) -> Array:
-    """Return P(effect > bound) of the sampled data, (bounds, samples, baskets), in NumPy."""
+def _answers(question: Question, level: Level, data: Columns) -> Array:
+    """Return P(effect > bound), posterior means and standard deviations of the data, (bounds + 2, samples, baskets).
+
+    The mean is NaN of data that a large effect explains as well as an endless one: a heavy prior leaves it none.
+    """
     bounds = np.array(question.bounds)
-    model = _model(question, question.grid(level, question.steps(bounds)), bounds, math.nan)
-    prior, within, own, share = model.prior, model.within, model.own, model.exchangeable
-    samples, baskets = data[0].shape
-    found = np.empty((len(bounds), samples, baskets))
-    effect = model.eta + model.offset[:, None]
+    model = canonical(_model(question, question.grid(level, question.steps(bounds)), bounds, math.nan))
+    samples, arms, baskets = next(iter(data.values())).shape
+    desk = new_desk(1, arms, baskets, 1, scratch_of_grid(model))
+    tails, moments = np.empty((len(bounds), baskets)), np.empty((2, baskets))
+    found = np.empty((len(bounds) + 2, samples, baskets))
     for sample in range(samples):
-        log = question.data.log_likelihood(tuple(part[sample] for part in data), effect)
-        likelihood = np.exp(log - log.max(axis=1, keepdims=True))
-        alone = (1.0 - share) * (own * likelihood).sum(axis=1)
-        at_nodes = share[:, None] * (likelihood @ within.T) + alone[:, None]
-        for k in range(baskets):
-            others = prior * np.delete(at_nodes, k, axis=0).prod(axis=0)
-            mass = likelihood[k] * (share[k] * (others @ within) + (1.0 - share[k]) * others.sum() * own[k])
-            beyonds = [mass[first:].sum() for first in model.beyond[:, k]]
-            found[:, sample, k] = np.array(beyonds) / mass.sum()
+        for name, column in data.items():
+            desk.cells[name] = column[sample]
+        answer_on_grid(model, desk, tails, moments)
+        mean, square = moments
+        found[:, sample] = *tails, mean, np.sqrt(np.maximum(square - mean * mean, LEAST_SD**2))
     if np.isnan(found).any():
         raise ValueError("the posterior under this prior is lost in rounding where baskets are very unlike")
+    found[-2, ~question.data.bounds_effect(data)] = math.nan
     return found
+
+
+def _difference(before: Array, after: Array) -> float:
+    """Return the largest difference of two answers, of means as a share of that of probabilities."""
+    tails, means = np.abs(before[:-2] - after[:-2]), np.abs(before[-2] - after[-2]) / after[-1]
+    return max(float(tails.max()), OF_A_MEAN * float(np.nanmax(means, initial=0.0)))

@@ -1,6 +1,6 @@
-"""What the baskets of hierarchical models of effects are known by: kernels' form, NumPy's, and samples of it.
+"""What the baskets of hierarchical models of effects are known by: what kernels read, and samples of data.
 
-The NumPy form and the samples serve the search for an accuracy that suffices.
+The samples serve the search for an accuracy that suffices.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, log_expit, logsumexp
+from scipy.special import betaln, log_expit
 
 from lmd_trialsim.analyses.cell_likelihoods import ExponentialTimes, TwoHazards, TwoRates
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Columns = dict[str, Array]
+"""Of the cells of a desk, each (samples, arms, baskets)."""
 LOG_2 = math.log(2.0)
 
 
@@ -33,11 +36,11 @@ class EffectData(Protocol):
     def lowered(self, eta: Array, patients: int) -> Any:
         """Return what kernels read. patients: the most of a basket."""
 
-    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> tuple[Array, ...]:
-        """Return data of baskets of these effects and patients, each array (samples, baskets)."""
+    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> Columns:
+        """Return data of baskets of these effects and patients, both (samples, baskets)."""
 
-    def log_likelihood(self, data: tuple[Array, ...], effect: Array) -> Array:
-        """Return it at effects (baskets, nodes) of the data of one sample."""
+    def bounds_effect(self, data: Columns) -> Mask:
+        """Return whether very large and very small effects are both unlikely, (samples, baskets)."""
 
 
 def _times(draw: np.random.Generator, median: Array, patients: Array) -> tuple[Array, Array]:
@@ -50,8 +53,19 @@ def _times(draw: np.random.Generator, median: Array, patients: Array) -> tuple[A
     return events, np.where(events > 0.0, np.maximum(months, 1e-3), months)
 
 
+def _followed(*arms: tuple[Array, Array]) -> Columns:
+    """Return the events and patient-months of the arms as columns."""
+    events, months = zip(*arms, strict=True)
+    return {"events": np.stack(events, axis=1), "months": np.stack(months, axis=1)}
+
+
+class _Followed:
+    def bounds_effect(self, data: Columns) -> Mask:
+        return np.asarray((data["events"] > 0.0).all(axis=1))
+
+
 @dataclass(frozen=True)
-class OfTimes:
+class OfTimes(_Followed):
     """One arm; the effect is the log of the median."""
 
     information: float = 1.0
@@ -60,18 +74,12 @@ class OfTimes:
     def lowered(self, eta: Array, patients: int) -> Any:  # noqa: ARG002 (as any data)
         return ExponentialTimes(0)
 
-    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> tuple[Array, ...]:
-        return _times(draw, np.exp(effect), patients)
-
-    def log_likelihood(self, data: tuple[Array, ...], effect: Array) -> Array:
-        events, months = (part[:, None] for part in data)
-        with np.errstate(over="ignore", invalid="ignore"):
-            exposed = LOG_2 * months * np.exp(-effect)
-        return np.asarray(-events * effect - np.where(months > 0.0, exposed, 0.0))
+    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> Columns:
+        return _followed(_times(draw, np.exp(effect), patients))
 
 
 @dataclass(frozen=True)
-class OfTwoHazards:
+class OfTwoHazards(_Followed):
     """Two arms; the effect is the log hazard ratio. events, months: the gamma prior of the control's hazard."""
 
     events: float
@@ -82,17 +90,10 @@ class OfTwoHazards:
     def lowered(self, eta: Array, patients: int) -> Any:  # noqa: ARG002 (as any data)
         return TwoHazards(self.events, self.months)
 
-    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> tuple[Array, ...]:
+    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> Columns:
         median = self.months / self.events * LOG_2 * np.exp(draw.normal(0.0, 0.5, effect.shape))
         of_control, of_treated = np.floor(patients / 2.0), np.ceil(patients / 2.0)
-        return *_times(draw, median, of_control), *_times(draw, median * np.exp(-effect), of_treated)
-
-    def log_likelihood(self, data: tuple[Array, ...], effect: Array) -> Array:
-        d_c, t_c, d_t, t_t = (part[:, None] for part in data)
-        with np.errstate(over="ignore", invalid="ignore"):
-            exposed = np.where(t_t > 0.0, t_t * np.exp(effect), 0.0)
-            found = d_t * effect - (self.events + d_c + d_t) * np.log(self.months + t_c + exposed)
-        return np.asarray(found, np.float64)
+        return _followed(_times(draw, median, of_control), _times(draw, median * np.exp(-effect), of_treated))
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class OfTwoRates:
             prior + math.log(logit[1] - logit[0]), success, failure, log_expit(treated), log_expit(-treated)
         )
 
-    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> tuple[Array, ...]:
+    def sampled(self, draw: np.random.Generator, effect: Array, patients: Array) -> Columns:
         logit = draw.normal(math.log(self.alpha / self.beta), 0.7, effect.shape)
         n_c, n_t = np.floor(patients / 2.0), np.ceil(patients / 2.0)
         x_c, x_t = (
@@ -128,15 +129,8 @@ class OfTwoRates:
             for n, rate in ((n_c, logit), (n_t, logit + effect))
         )
         x_t[::10, 0] = n_t[::10, 0]  # all respond in one of them
-        return n_c, x_c, n_t, x_t
+        return {"patients": np.stack([n_c, n_t], axis=1), "responses": np.stack([x_c, x_t], axis=1)}
 
-    def log_likelihood(self, data: tuple[Array, ...], effect: Array) -> Array:
-        patients = int(max(part.max() for part in data)) * 2
-        found = []
-        for k in range(len(effect)):
-            n_c, x_c, n_t, x_t = (part[k] for part in data)
-            table = self.lowered(effect[k], patients)
-            base = table.weight + x_c * table.success + (n_c - x_c) * table.failure
-            treated = x_t * table.treated_success + (n_t - x_t) * table.treated_failure
-            found.append(logsumexp(base[:, None] + treated, axis=0))
-        return np.array(found, np.float64)
+    def bounds_effect(self, data: Columns) -> Mask:
+        mixed = (data["responses"] > 0.0) & (data["responses"] < data["patients"])
+        return np.asarray(mixed.all(axis=1))

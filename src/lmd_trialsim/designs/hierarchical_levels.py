@@ -77,15 +77,24 @@ def first_that_agrees(
     return agreeing(levels, lambda level: _posterior(question, *at(level, counts), data, row))
 
 
-def agreeing(levels: Sequence[Level], answers: Callable[[Level], Array]) -> tuple[Level, float]:
+def largest(before: Array, after: Array) -> float:
+    """Return the largest difference; NaN where a number is missing."""
+    return float(np.abs(before - after).max())
+
+
+def agreeing(
+    levels: Sequence[Level], answers: Callable[[Level], Array], difference: Callable[[Array, Array], float] = largest
+) -> tuple[Level, float]:
     """Return the first level whose answers agree with the next one's within TOLERANCE, and their difference.
+
+    A difference that is NaN is no agreement.
 
     Raises ValueError where none does.
     """
     before = answers(levels[0])
     for level, finer in itertools.pairwise(levels):
         after = answers(finer)
-        error = float(np.nanmax(np.abs(before - after)))
+        error = difference(before, after)
         if error <= TOLERANCE:
             return level, error
         before = after

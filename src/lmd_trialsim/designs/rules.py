@@ -25,6 +25,7 @@ class PowerCutOff(Spec):
 
 Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | PowerCutOff
 COMPARISONS = ("exceeds", "at_least", "is_below", "at_most")
+UPWARDS = ("exceeds", "at_least")
 SUBJECTS = ("probability_that", "predictive_probability_of", "statistic", "p_value", "estimate_of", "number_of")
 
 Quantity = Literal[

@@ -343,8 +343,12 @@ def log_hazard_ratio(control: Curve, treatment: Curve) -> float:
 
 
 def lives_no_longer(control: Curve, treatment: Curve) -> bool:
-    """Return whether no more are free of the event under the treatment, at any month."""
-    months = [0.25 * 1.12**k for k in range(60)]
+    """Return whether no more are free of the event under the treatment, at any month.
+
+    Curves of one shape that cure nobody are farthest apart at a knot, or after the last one. Others need the grid.
+    """
+    knots = [knot ** (1.0 / curve.shape) for curve in (control, treatment) for knot in curve.knots]
+    months = [*knots, *(0.25 * 1.12**k for k in range(60))]
     return all(treatment.survival(m) <= control.survival(m) + 1e-12 for m in months)
 
 

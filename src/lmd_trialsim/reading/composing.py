@@ -138,11 +138,13 @@ class _Composer:
     def sequence(self, loc: Loc) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self.events), SequenceEndEvent):
+            self.note_nothing(event, (*loc, len(items)))
             items.append(self.node(event, (*loc, len(items))))
         return items
 
     def mapping(self, loc: Loc) -> dict[str, Any]:
         items: dict[str, Any] = {}
+        nothing: list[tuple[Event, Loc]] = []
         while not isinstance(event := next(self.events), MappingEndEvent):
             key = self.key(event, loc)
             below = (*loc, key)
@@ -151,7 +153,15 @@ class _Composer:
                 what = f"this key is written twice, first at line {line}, column {column}"
                 self.note(_start(event), placed(below, what), way_out="Keep one of them.")
             self.keys.setdefault(below, _start(event))
-            items[key] = self.node(next(self.events), below)
+            value = next(self.events)
+            items[key] = self.node(value, below)
+            if key == "like" or _empty(value):
+                self.note_nothing(value, below)
+            else:
+                nothing.append((value, below))
+        if "like" not in items:  # beside it, null takes away what is inherited
+            for value, below in nothing:
+                self.note_nothing(value, below)
         return items
 
     def key(self, event: Event, loc: Loc) -> str:
@@ -184,13 +194,9 @@ class _Composer:
             return self.integer(event, loc)
         if FLOAT.fullmatch(text):
             return self.float(event, loc)
-        if NOTHING.fullmatch(text):
-            where = _start(event) if text else self.keys.get(loc, _start(event))
-            way_out = "Put it in quotes if it is a name." if len(text) > 1 else "Write one, or leave the line out."
-            self.note(where, placed(loc, "has no value"), text, way_out)
-        elif DATE.fullmatch(text):
+        if DATE.fullmatch(text):
             self.note(_start(event), placed(loc, "dates are not read"), visible(text), "Put it in quotes.")
-        else:
+        elif not NOTHING.fullmatch(text):
             self.note(_start(event), placed(loc, "must be a finite number"), visible(text))
         return None
 
@@ -209,7 +215,8 @@ class _Composer:
         if math.isinf(number):
             self.note(_start(event), placed(loc, "the number is too large"), visible(text), allowed="up to 1.79e308")
         if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
-            self.note(_start(event), placed(loc, "the number is too close to 0"), visible(text), "Write 0.")
+            way_out = "Write a larger one, or 0 where that has a meaning."
+            self.note(_start(event), placed(loc, "the number is too close to 0"), visible(text), way_out)
         whole = "e" in text.lower() and abs(number) < 2**53 and number.is_integer()
         return int(number) if whole else number
 
@@ -232,6 +239,14 @@ class _Composer:
         if tag:
             written = visible(str(tag).replace("tag:yaml.org,2002:", "!!"))
             self.note(_start(event), placed(loc, "tags are not read"), written, "Take the word with ! out.")
+
+    def note_nothing(self, event: Event, loc: Loc) -> None:
+        """Note a value that says nothing."""
+        if isinstance(event, ScalarEvent) and event.implicit[0] and NOTHING.fullmatch(event.value):
+            text: str = event.value
+            where = _start(event) if text else self.keys.get(loc, _start(event))
+            way_out = "Put it in quotes if it is a name." if len(text) > 1 else "Write one, or leave the line out."
+            self.note(where, placed(loc, "has no value"), text, way_out)
 
     def note_control(self, event: ScalarEvent, loc: Loc) -> None:
         if found := CONTROL.search(event.value):

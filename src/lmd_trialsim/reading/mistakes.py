@@ -55,7 +55,7 @@ class At(ValueError):  # noqa: N818
 
     def __init__(
         self, loc: Sequence[str | int], message: str, *, got: str = "", allowed: str = "", way_out: str = "",
-        key: bool = False,
+        key: bool = False, misplaced: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(message)
         self.loc: Loc = tuple(loc)
@@ -64,6 +64,7 @@ class At(ValueError):  # noqa: N818
         self.allowed = allowed
         self.way_out = way_out
         self.key = key
+        self.misplaced = misplaced  # what stands there should not: where it is inherited, it can be taken away
 
 
 class Several(ValueError):  # noqa: N818

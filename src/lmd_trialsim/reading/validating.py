@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lmd_trialsim.reading.document import Document
-from lmd_trialsim.reading.mistakes import At, Loc, Mistake, ScenarioError
+from lmd_trialsim.reading.mistakes import At, Loc, Mistake, ScenarioError, name_of
 from lmd_trialsim.reading.shapes import Shapes
 from lmd_trialsim.reading.wording import WORDS, Finding, tell
 
@@ -43,7 +43,19 @@ def _mistake(at: At, document: Document) -> Mistake:
         held = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
         value = value[part] if held else None
     line, column = document.position(at.loc, key=at.key or isinstance(value, dict | list))
-    return Mistake(document.file, line, column, at.message, at.got, at.allowed, at.way_out)
+    way_out = " ".join(filter(None, [at.way_out, _inherited(at, document)]))
+    return Mistake(document.file, line, column, at.message, at.got, at.allowed, way_out)
+
+
+def _inherited(at: At, document: Document) -> str:
+    """Return how an entry gets rid of what is misplaced in it, and was written in the entry that it is like."""
+    for length in range(2, len(at.loc) + 1) if at.misplaced else ():
+        entry, key = at.loc[length - 2 : length]
+        if at.loc[:length] in document.origins:
+            if length == len(at.loc):
+                return f"It is inherited: {name_of(key)}: null in {name_of(entry)} takes it away."
+            return f"It is inherited: say {name_of(key)} anew in {name_of(entry)}."
+    return ""
 
 
 def _collapsed(findings: list[Finding], level: int) -> list[Finding]:

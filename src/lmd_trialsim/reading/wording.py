@@ -109,7 +109,9 @@ def tell(finding: Finding) -> Iterator[Told]:
             below = (*path, *at.loc)
             key = at.key or (not at.loc and finding.place.on_key)
             what = placed(below, at.message or "is not valid")
-            yield Told(At(below, what, got=at.got, allowed=at.allowed, way_out=at.way_out, key=key))
+            yield Told(
+                At(below, what, got=at.got, allowed=at.allowed, way_out=at.way_out, key=key, misplaced=at.misplaced)
+            )
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         yield Told(_tag(finding))
     else:
@@ -138,9 +140,10 @@ def _unknown(finding: Finding) -> Told:
     path, place = finding.place.path, finding.place
     known = finding.shapes.keys(place.parent)
     used = place.holder if isinstance(place.holder, dict) else {}
-    meant = suggestion(path[-1], (name for name in known if name not in used))
-    way_out = f"Did you mean {meant}?" if meant else ""
-    at = At(path, placed(path, "unknown key"), allowed=listing(known), way_out=way_out, key=True)
+    elsewhere = getattr(place.model, "ELSEWHERE", {}).get(path[-1])
+    meant = "" if elsewhere else suggestion(path[-1], (name for name in known if name not in used))
+    way_out = elsewhere or (f"Did you mean {meant}?" if meant else "")
+    at = At(path, placed(path, "unknown key"), allowed=listing(known), way_out=way_out, key=True, misplaced=True)
     return Told(at, meant=(*path[:-1], meant) if meant else ())
 
 
