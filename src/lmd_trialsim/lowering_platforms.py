@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from lmd_trialsim.checks.platforms import control_of, followed_by
 from lmd_trialsim.designs.arm_allocation import EarlyEndpoint, allocation_of
@@ -15,7 +16,7 @@ from lmd_trialsim.designs.arm_boundaries import boundary
 from lmd_trialsim.designs.arm_looks import schedule_of
 from lmd_trialsim.designs.asking import TIE
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, Platform
-from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, STATISTIC, TAILS, ArmLimits, ArmPlan
+from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmLimits, ArmPlan
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
 from lmd_trialsim.evidence.quantities import FIFTY_YEARS
@@ -219,7 +220,12 @@ class _Rules:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
         cuts = self._cuts(condition, speaks)
         cuts = cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
-        question = {"estimate_of": ESTIMATE, "number_of": COUNTED, "statistic": STATISTIC}.get(condition.subject, BEST)
+        question = {
+            "estimate_of": ESTIMATE,
+            "number_of": COUNTED,
+            "statistic": STATISTIC,
+            "predictive_probability_of": PREDICTIVE,
+        }.get(condition.subject, BEST)
         if condition.probability_that not in (None, "best"):
             below = condition.below is not None
             bound = condition.below if below else condition.above
@@ -376,6 +382,7 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
 
 def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
     design, alike = setting.design, setting.design.ends_if_alike
+    following = design.confirmatory_trial
     asked = [c.probability_that for rule in design.rules for c in rule.conditions]
     return ArmLimits(
         looks=rules.looks,
@@ -386,6 +393,8 @@ def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
         ends_with_success=int(design.ends_with == "first_success"),
         last_wins=int(setting.control is None),
         replaces=int(design.replace_control),
+        next_size=float(following.size) if following is not None else 0.0,
+        next_z=float(ndtri(1.0 - following.alpha)) if following is not None else 0.0,
         direction=setting.direction,
         alike_above=math.inf if alike is None else alike.exceeds,
     )

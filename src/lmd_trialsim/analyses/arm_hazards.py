@@ -14,12 +14,13 @@ from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,
+    moments_of_arm,
     rank_arms,
     statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
-from lmd_trialsim.kernel.special import digamma, gamma_cdf
+from lmd_trialsim.kernel.special import digamma, gamma_cdf, trigamma
 
 REACH = 7.0
 """Standard deviations of a log hazard on either side of its mean between which the quadrature adds up."""
@@ -159,15 +160,9 @@ def hazards_all_alike(analysis: ArmHazards, desk):
     return math.nan
 
 
-@statistic_of_arm.case
-def no_statistic_of_hazards(analysis: ArmHazards, desk, arm):
-    """There is none."""
-    return math.nan
-
-
-@estimate_of_arm.case
-def estimate_arm_hazard(analysis: ArmHazards, desk, arm):
-    """Posterior mean of the log hazard ratio, or of the log median where nothing is compared."""
+@kernel
+def _estimate(analysis, desk, arm):
+    """Return the posterior mean of the log hazard ratio, or of the log median, and the probability beyond the truth."""
     shape, rate = _posterior(analysis, desk, arm)
     truth = analysis.truth[arm]
     if not analysis.compares:
@@ -176,3 +171,23 @@ def estimate_arm_hazard(analysis: ArmHazards, desk, arm):
     other_shape, other_rate = _of_controls(analysis, desk, arm)
     beyond = math.nan if math.isnan(truth) else _ratio_below(analysis, desk, arm, math.exp(truth))
     return digamma(shape) - digamma(other_shape) + math.log(other_rate / rate), beyond
+
+
+@estimate_of_arm.case
+def estimate_arm_hazard(analysis: ArmHazards, desk, arm):
+    """Posterior mean of the log hazard ratio, or of the log median where nothing is compared."""
+    return _estimate(analysis, desk, arm)
+
+
+@moments_of_arm.case
+def moments_of_arm_hazard(analysis: ArmHazards, desk, arm):
+    """Of the log hazard ratio; a new trial of D events knows it by 4 / D (Schoenfeld 1981)."""
+    shape, _ = _posterior(analysis, desk, arm)
+    other_shape, _ = _of_controls(analysis, desk, arm)
+    return _estimate(analysis, desk, arm)[0], trigamma(shape) + trigamma(other_shape), 4.0
+
+
+@statistic_of_arm.case
+def no_statistic_of_hazards(analysis: ArmHazards, desk, arm):
+    """There is none."""
+    return math.nan

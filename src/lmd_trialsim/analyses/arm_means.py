@@ -13,6 +13,7 @@ from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,
+    moments_of_arm,
     rank_arms,
     statistic_of_arm,
     tail_of_arm,
@@ -137,6 +138,14 @@ def means_all_alike(analysis: ArmMeans, desk):
         if runs(desk.arms[number]):
             alike += _sum_over_others(desk, number, step, 1.0, analysis.within)
     return min(alike, 1.0)
+
+
+@moments_of_arm.case
+def moments_of_arm_mean(analysis: ArmMeans, desk, arm):
+    """Of the difference of means."""
+    of = desk.arms[arm]
+    mean, sd = _posterior(analysis, desk.state[0].control, of.control_patients, of.control_total)
+    return of.effect - mean, of.error * of.error + sd * sd, 4.0 / analysis.information
 
 
 @statistic_of_arm.case

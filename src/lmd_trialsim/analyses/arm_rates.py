@@ -18,7 +18,15 @@ from scipy.special import betainc, betaln, roots_legendre
 from lmd_trialsim.analyses.arm_tests import AGAINST_CONTROL
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs, takes_part
-from lmd_trialsim.kernel.seams import all_alike, estimate_of_arm, rank_arms, statistic_of_arm, tail_of_arm, weigh_arms
+from lmd_trialsim.kernel.seams import (
+    all_alike,
+    estimate_of_arm,
+    moments_of_arm,
+    rank_arms,
+    statistic_of_arm,
+    tail_of_arm,
+    weigh_arms,
+)
 from lmd_trialsim.kernel.special import beta_cdf
 
 MOST_TABULATED = 6_000_000
@@ -309,6 +317,24 @@ def estimate_arm_rate(analysis: ArmRates, desk, arm):
     other = d / (c + d) if analysis.lower else c / (c + d)
     beyond = math.nan if math.isnan(truth) else _beyond(analysis, desk, arm, analysis.truth_section[arm])
     return own - other, beyond
+
+
+@kernel
+def _beta_moments(a, b):
+    mean = a / (a + b)
+    return mean, mean * (1.0 - mean) / (a + b + 1.0)
+
+
+@moments_of_arm.case
+def moments_of_arm_rate(analysis: ArmRates, desk, arm):
+    """Of the difference of two beta distributions; a new trial has half of its patients in either arm."""
+    of = desk.arms[arm]
+    own, own_variance = _beta_moments(*_parameters(analysis, arm, of.patients, of.responses))
+    control = desk.state[0].control
+    other, variance = _beta_moments(*_parameters(analysis, control, of.control_patients, of.control_responses))
+    unit = 2.0 * (own * (1.0 - own) + other * (1.0 - other))
+    difference = other - own if analysis.lower else own - other
+    return difference, own_variance + variance, unit
 
 
 @statistic_of_arm.case

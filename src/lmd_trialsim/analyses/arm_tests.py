@@ -12,6 +12,7 @@ from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,
+    moments_of_arm,
     rank_arms,
     statistic_of_arm,
     tail_of_arm,
@@ -137,6 +138,17 @@ def _estimate(analysis, desk, arm):
     return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond(desk.arms[arm], truth, 1.0)
 
 
+def _moments(analysis, desk, arm):
+    """The effect and the square of its error; what a new trial knows of it, by what this one does."""
+    of = desk.arms[arm]
+    size = of.events + of.control_events
+    if size == 0:
+        size = of.patients + of.control_patients
+    # Four times the product of the shares: a new trial has half of its patients in either arm.
+    share = of.patients / max(of.patients + of.control_patients, 1)
+    return of.effect, of.error * of.error, of.error * of.error * size * 4.0 * share * (1.0 - share)
+
+
 def is_a_test(analysis):
     """Register what all tests share: those that write effect, error and freedom of each arm when they weigh."""
     for seam, case in (
@@ -144,6 +156,7 @@ def is_a_test(analysis):
         (rank_arms, _rank),
         (all_alike, _alike),
         (statistic_of_arm, _statistic),
+        (moments_of_arm, _moments),
         (estimate_of_arm, _estimate),
     ):
         seam.cases[analysis] = case

@@ -250,6 +250,11 @@ def _of_priors(arms: list[str], at: Place, analysis: Any) -> Iterator[At]:
 def _of_endpoint(at: Place, design: Platform, kind: str) -> Iterator[At]:
     """Yield the keys that are of another kind of endpoint."""
     times, alike = kind == "time_to_event", design.ends_if_alike
+    following = design.confirmatory_trial
+    if following is not None and (following.events is None) == times:
+        place = (*at, "confirmatory_trial", "patients" if times else "events")
+        text = f"is no size of a trial of {'times to an event' if times else 'this endpoint'}"
+        yield At(place, text, way_out=f"Say {'events' if times else 'patients'}.", key=True)
     if design.looks is not None and design.looks.events is not None and not times:
         yield At((*at, "looks", "events"), "are of a time to an event; the endpoint is none. Use evaluable.", key=True)
     if design.follow_up_months and not times:
@@ -333,6 +338,7 @@ def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCon
     elif word in OF_CONTROL and control_of(scenario, design) is None:
         text = "compares with a control, and there is none. Use best or rate."
         yield At((*at, "probability_that"), text, got=str(word))
+    yield from _of_next(scenario, at, design, condition)
     if condition.statistic is not None and not isinstance(design.analysis, TESTS):
         text = "has no test statistic. Use probability_that."
         yield At((*at, "statistic"), text, got=design.analysis.kind)
@@ -347,6 +353,20 @@ def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCon
         if bound is not None and binary and word in ("rate", "difference") and not low < bound < high:
             text = f"a {word} lies between {low:g} and {high:g}"
             yield At((*at, side), text, got=f"{bound:g}")
+
+
+def _of_next(scenario: Scenario, at: Place, design: Platform, condition: ArmCondition) -> Iterator[At]:
+    """Yield why nothing can be predicted of a confirmatory trial."""
+    if condition.predictive_probability_of is None:
+        return
+    place, following = (*at, "predictive_probability_of"), design.confirmatory_trial
+    if following is None:
+        text = (
+            "nothing says what the next trial is. Add confirmatory_trial: {patients: ..., alpha: 0.025} to the design."
+        )
+        yield At(place, text)
+    if control_of(scenario, design) is None:
+        yield At(place, "the next trial compares with the control, and there is none. Use probability_that: best.")
 
 
 def _of_cut(at: Place, design: Platform, rule: ArmRule, condition: ArmCondition, arms: list[str]) -> Iterator[At]:

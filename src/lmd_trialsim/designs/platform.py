@@ -15,7 +15,7 @@ from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, check_sorted
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
 
-SUBJECTS = ("probability_that", "statistic", "estimate_of", "number_of")
+SUBJECTS = ("probability_that", "predictive_probability_of", "statistic", "estimate_of", "number_of")
 QUANTITIES = Literal["best", "difference", "rate", "mean", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
@@ -40,6 +40,9 @@ class ArmCondition(Spec):
     )
     above: Number | None = Field(None, description="the bound of probability_that; best has none")
     below: Number | None = Field(None, description="the bound of probability_that; best has none")
+    predictive_probability_of: Literal["confirmatory_trial"] | None = Field(
+        None, description="probability that the confirmatory trial of the design, of this arm and the control, succeeds"
+    )
     statistic: Literal["z"] | None = Field(None, description="the test statistic, positive where the arm is better")
     estimate_of: Literal["effect"] | None = Field(None, description="the arm's estimate, on the scale of the analysis")
     number_of: Literal["responses", "events"] | None = Field(None, description="responses, or events, in the arm")
@@ -80,7 +83,7 @@ class ArmCondition(Spec):
             wrong += [At((name,), "goes with a probability_that of a quantity. Remove it", key=True) for name in sides]
         elif len(sides) != 1:
             wrong.append(At(("probability_that",), "takes either above or below, and one of them.", key=True))
-        if not wrong and self.probability_that is not None:
+        if not wrong and (self.probability_that or self.predictive_probability_of) is not None:
             wrong += [
                 At(place, "a probability lies between 0 and 1", got=f"{value:g}")
                 for place, value in self._cuts()
@@ -180,6 +183,25 @@ class Alike(Spec):
     exceeds: PlainOpenProbability = Field(description="posterior probability above which the trial ends")
 
 
+class ConfirmatoryTrial(Spec):
+    """The trial that an arm graduates to: it and the control, one to one."""
+
+    patients: Annotated[int, Field(ge=2, le=100_000)] | None = Field(None, description="patients of both arms together")
+    events: Annotated[int, Field(ge=2, le=100_000)] | None = Field(None, description="of times, events instead")
+    alpha: PlainOpenProbability = Field(0.025, description="its one-sided level")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> ConfirmatoryTrial:
+        if (self.patients is None) == (self.events is None):
+            raise At((), "is as large as either patients or events say. Give one of them.", key=True)
+        return self
+
+    @property
+    def size(self) -> int:
+        """Patients, or events."""
+        return self.patients or self.events or 0
+
+
 class Place(NamedTuple):
     """An arm with everything said."""
 
@@ -226,6 +248,9 @@ class Platform(DesignSpec):
     )
     ends_with: Literal["last_arm", "first_success"] = Field(
         "last_arm", description="the trial ends when no arm is left, or with the first success"
+    )
+    confirmatory_trial: ConfirmatoryTrial | None = Field(
+        None, description="the next trial, which predictive probabilities speak of"
     )
     replace_control: bool = Field(
         False, description="an arm that succeeds becomes the control, the old one is dropped, and the trial goes on"

@@ -10,8 +10,8 @@ from lmd_trialsim.engine.cell_plan import CellRules
 from lmd_trialsim.kernel.randomising import Randomising
 
 # The answers that rules look at; the posterior probabilities of bounds follow.
-BEST, ESTIMATE, COUNTED, STATISTIC = 0, 1, 2, 3
-TAILS = 4
+BEST, ESTIMATE, COUNTED, STATISTIC, PREDICTIVE = 0, 1, 2, 3, 4
+TAILS = 5
 
 
 class ArmLimits(NamedTuple):
@@ -25,6 +25,8 @@ class ArmLimits(NamedTuple):
     ends_with_success: int  # 1 where the first success ends the trial
     last_wins: int  # 1 where an arm that is left alone, without a control, is a success
     replaces: int  # 1 where an arm that succeeds becomes the control, and the old one is dropped
+    next_size: float  # patients, or events, of the confirmatory trial; 0 where rules do not ask of it
+    next_z: float  # its z must be beyond this
     direction: float  # 1 where a larger effect is the better one, -1 where a smaller one is
     alike_above: float  # the trial ends where all arms are alike with a probability above this; inf where it does not
 

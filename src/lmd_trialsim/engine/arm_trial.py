@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, STATISTIC, TAILS, ArmPlan
+from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmPlan
 from lmd_trialsim.engine.arm_waiting import pass_time
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
@@ -22,6 +22,7 @@ from lmd_trialsim.kernel.seams import (
     estimate_of_arm,
     known_at,
     mark_due,
+    moments_of_arm,
     observe_arms,
     play_trial,
     rank_arms,
@@ -29,6 +30,7 @@ from lmd_trialsim.kernel.seams import (
     tail_of_arm,
     weigh_arms,
 )
+from lmd_trialsim.kernel.special import normal_cdf
 
 
 @kernel
@@ -50,8 +52,23 @@ def answers_of_arm(plan, desk, number):
     desk.answers[COUNTED] = arm.events + arm.responses
     desk.answers[STATISTIC] = statistic_of_arm(plan.analysis, desk, number)
     desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
+    if plan.limits.next_size > 0.0:
+        desk.answers[PREDICTIVE] = predictive_of_next(plan, desk, number)
     for bound in range(plan.limits.bounds):
         desk.answers[TAILS + bound] = tail_of_arm(plan.analysis, desk, number, bound)
+
+
+@kernel
+def predictive_of_next(plan, desk, number):
+    """Return the probability that the z of the confirmatory trial is beyond its bound, all taken as normal.
+
+    The effect is m with variance v, and the new trial knows it by variance s: its estimate is normal about m with
+    variance v + s, and must be beyond next_z * sqrt(s) (Spiegelhalter et al. 2004, section 6.6.3).
+    """
+    mean, variance, unit = moments_of_arm(plan.analysis, desk, number)
+    own = unit / plan.limits.next_size
+    benefit = plan.limits.direction * mean
+    return normal_cdf((benefit - plan.limits.next_z * math.sqrt(own)) / math.sqrt(variance + own))
 
 
 @kernel

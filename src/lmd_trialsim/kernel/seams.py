@@ -211,6 +211,14 @@ def statistic_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def moments_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
+    """Return mean and variance of the arm's effect, and the variance that a new trial of size 1 would know it by.
+
+    Size: patients of both arms together, or events. `weigh_arms` has been called.
+    """
+
+
+@Seam
 def all_alike(analysis, desk):  # type: ignore[no-untyped-def]
     """Return the probability that all arms that run are within the margin of equivalence of each other."""
 

@@ -52,6 +52,8 @@ def describe(rule: ArmRule) -> str:
 
 def subject(condition: ArmCondition) -> str:
     """Return what a condition looks at, as in `P(difference > 0)`."""
+    if condition.predictive_probability_of is not None:
+        return "predictive probability of success in the confirmatory trial"
     if condition.probability_that is None:
         return "z" if condition.statistic else "the estimate" if condition.estimate_of else str(condition.number_of)
     if condition.probability_that == "best":
