@@ -28,7 +28,7 @@ ENDPOINT = {
     "basket": RESPONSE,
     "times": SURVIVAL,
     "platform": RESPONSE,
-    "survival_platform": SURVIVAL,
+    "survival_platform": f"{SURVIVAL}\npfs: {{kind: time_to_event}}",
     "cells": "tumour_cells: {kind: continuous, better: lower, assessed_after_months: 1}",
 }
 COURSES = {
@@ -37,7 +37,8 @@ COURSES = {
     "binary": RATES,
     "basket": RATES,
     "survival_platform": "os: {control: {median_months: 3}, first: {hazard_ratio: 0.5}, second: {same_as: control}, "
-    "third: {hazard_ratio: 0.8}}",
+    "third: {hazard_ratio: 0.8}}, pfs: {control: {median_months: 2}, first: {hazard_ratio: 0.5}, "
+    "second: {same_as: control}, third: {same_as: control}}",
     "cells": "tumour_cells: {control: {mean: 2, sd: 1}, first: {mean_difference: -1}, second: {same_as: control}, "
     "third: {mean_difference: -0.5}}",
     "platform": "response: {control: {rate: 0.2}, first: {rate: 0.4}, second: {same_as: control}, third: {rate: 0.3}}",

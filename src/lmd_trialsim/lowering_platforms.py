@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 NO_CAP = 2**62
 SMALLER = ("is_below", "at_most")
+QUESTIONS = {
+    "estimate_of": ESTIMATE,
+    "number_of": COUNTED,
+    "statistic": STATISTIC,
+    "predictive_probability_of": PREDICTIVE,
+}
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 CONTROLS = {"concurrent": CONTROLS_OPEN, "concurrently_eligible": CONTROLS_ELIGIBLE, "all": CONTROLS_ALL}
 
@@ -220,12 +226,7 @@ class _Rules:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
         cuts = self._cuts(condition, speaks)
         cuts = cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
-        question = {
-            "estimate_of": ESTIMATE,
-            "number_of": COUNTED,
-            "statistic": STATISTIC,
-            "predictive_probability_of": PREDICTIVE,
-        }.get(condition.subject, BEST)
+        question = QUESTIONS.get(condition.subject, BEST)
         if condition.probability_that not in (None, "best"):
             below = condition.below is not None
             bound = condition.below if below else condition.above

@@ -361,10 +361,8 @@ def _of_next(scenario: Scenario, at: Place, design: Platform, condition: ArmCond
         return
     place, following = (*at, "predictive_probability_of"), design.confirmatory_trial
     if following is None:
-        text = (
-            "nothing says what the next trial is. Add confirmatory_trial: {patients: ..., alpha: 0.025} to the design."
-        )
-        yield At(place, text)
+        way_out = "Add confirmatory_trial: {patients: ..., alpha: 0.025} to the design."
+        yield At(place, "nothing says what the next trial is", way_out=way_out)
     if control_of(scenario, design) is None:
         yield At(place, "the next trial compares with the control, and there is none. Use probability_that: best.")
 
