@@ -15,7 +15,7 @@ from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import CONTROLS_ALL, open_trial, runs, share_controls
+from lmd_trialsim.kernel.randomising import CLOSED, CONTROLS_ALL, open_trial, runs, share_controls, somebody_comes
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
 from lmd_trialsim.kernel.seams import (
     all_alike,
@@ -55,7 +55,11 @@ def answers_of_arm(plan, desk, number):
 @kernel
 def is_last(plan, desk, arm, month):
     """Return whether the look is the arm's last: it is full and all its patients are assessed, or the trial is over."""
-    return desk.state[0].exhausted or (arm.status == FULL and month >= arm.last + plan.limits.delay - A_MOMENT)
+    if desk.state[0].exhausted:
+        return True
+    upto = known_at(plan.schedule, desk)
+    seen = upto > 0 and desk.patients[upto - 1].arrival >= arm.last
+    return arm.status == FULL and seen and month >= arm.last + plan.limits.delay - A_MOMENT
 
 
 @kernel
@@ -74,7 +78,7 @@ def end_arm(plan, desk, number, look, verdict, integers, numbers):
     numbers[at + column.ESTIMATE] = estimate
     numbers[at + column.DECIDED] = desk.state[0].month + plan.limits.months_to_decide - arm.opened
     arm.verdict = verdict
-    arm.status = ENDED if arm.status == FULL else CLOSING
+    arm.status = CLOSING
 
 
 @kernel
@@ -184,6 +188,13 @@ def release(desk):
 
 
 @kernel
+def may_come(plan, desk):
+    """Return whether arms are still to come, and patients for them."""
+    state = desk.state[0]
+    return state.waiting > 0 and not state.exhausted and state.enrolled < plan.randomising.in_all
+
+
+@kernel
 def any_left(desk):
     """Return whether an arm runs, or may enter."""
     return desk.state[0].waiting > 0 or count_running(desk) > 0
@@ -211,7 +222,7 @@ def close_rows(plan, desk, month, integers, numbers):
     """Write what is known of the whole trial at its end."""
     state = desk.state[0]
     integers[column.ENROLLED] = state.enrolled
-    integers[column.ARRIVED] = state.arrivals
+    integers[column.ARRIVED] = state.arrived
     integers[column.CLOSED_EARLY] = 1 if state.exhausted == 2 else 0
     numbers[column.MONTHS] = month
     best = -math.inf
@@ -245,7 +256,7 @@ def judge(plan, desk, log, look, month, integers, numbers):
     successes = judge_arms(plan, desk, log, look, month, integers, numbers)
     keep_the_best(plan, desk, look, integers, numbers)
     integers[column.SUCCEEDED] += successes
-    if limits.last_wins and count_running(desk) == 1 and not desk.state[0].waiting and not successes:
+    if limits.last_wins and count_running(desk) == 1 and not may_come(plan, desk) and not successes:
         integers[column.SUCCEEDED] += 1
         end_all(plan, desk, EFFICACY, integers, numbers)
     if successes and limits.ends_with_success:
@@ -283,6 +294,10 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
             look += 1
             state.due = math.inf
             continue
+        if not count_running(desk) and (state.exhausted or not somebody_comes(plan.randomising, stream, desk)):
+            # There is nothing to look at: the arms that were waited for can't enter any more.
+            state.decided = month if state.exhausted == CLOSED else state.decided
+            break
         mark_due(plan.schedule, desk, month)
         observe_all(plan, desk, month)
         over = judge(plan, desk, log, look, month, integers, numbers)
