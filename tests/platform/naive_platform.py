@@ -8,6 +8,7 @@ by scipy. Meant to be obvious, not fast. Binary endpoints only.
 import functools
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
@@ -98,9 +99,7 @@ def _integral(f, own, within, corners):
 
     middle = [q for q in beta_distribution.ppf([0.01, 0.3, 0.7, 0.99], a, b) if low < q < high]
     cuts = [_logit(x) for x in sorted({low, high, *middle, *(c for c in corners if low < c < high)})]
-    return sum(
-        quad(of_logit, x, y, epsabs=1e-13, epsrel=1e-11, limit=200)[0] for x, y in zip(cuts[:-1], cuts[1:], strict=True)
-    )
+    return sum(quad(of_logit, x, y, epsabs=1e-13, epsrel=1e-11, limit=200)[0] for x, y in pairwise(cuts))
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -121,9 +120,7 @@ def p_alike(rates, within):
         top = min(1.0, x + within)
         return math.prod(betainc(a, b, top) - betainc(a, b, x) for j, (a, b) in enumerate(rates) if j != i)
 
-    return sum(
-        _integral(lambda x, i=i: others_near(x, i), own, (0, 1), [1 - within]) for i, own in enumerate(rates)
-    )
+    return sum(_integral(lambda x, i=i: others_near(x, i), own, (0, 1), [1 - within]) for i, own in enumerate(rates))
 
 
 # ---- a trial
@@ -209,9 +206,7 @@ class NaivePlatform:
         self.arms = self.arms_as_written(scenario)
         self.tests = [arm for arm in self.arms if not arm.is_control]
         (self.unit, listed), *_ = [
-            (unit, listed)
-            for unit, listed in {**(spec.get("looks") or {"none": []})}.items()
-            if unit != "lag_patients"
+            (unit, listed) for unit, listed in {**(spec.get("looks") or {"none": []})}.items() if unit != "lag_patients"
         ]
         if isinstance(listed, dict):
             listed = list(range(listed["from"], listed["to"] + 1, listed["every"]))
@@ -289,9 +284,7 @@ class NaivePlatform:
             died = dies.month_of(self.draws.uniform(number, "death"))
         if self.truth.drop_out:
             out = self.truth.drop_out
-            hazard = (
-                out.per_month.value if out.per_month else -math.log(1 - out.proportion.value) / out.by_month.value
-            )
+            hazard = out.per_month.value if out.per_month else -math.log(1 - out.proportion.value) / out.by_month.value
             left = -math.log(self.draws.uniform(number, "drop_out")) / hazard if hazard > 0 else math.inf
         if self.delay > 0 and min(died, left) <= self.delay:
             of_death, of_leaving = self.endpoint.death_before_assessment, self.endpoint.drop_out_before_assessment
@@ -324,7 +317,13 @@ class NaivePlatform:
                 self.shares = None
 
     def arrival(self, month):
-        """A patient comes, and is taken or turned away."""
+        """A patient comes, and is taken or turned away.
+
+        Reading: no arm enters once nobody can be taken any more.
+        """
+        if self.nobody_more():
+            self.came += 1
+            return
         self.let_arms_enter(month)
         number = self.came
         self.came += 1
@@ -357,7 +356,9 @@ class NaivePlatform:
         ratio = [how.get("ratio", {}).get(arm.name, 1) for arm in open_to]
         if how.get("method", "blocks") == "simple":
             if how.get("control") == "square_root":
-                ratio = [math.sqrt(len(open_to) - 1) if arm.is_control else 1 for arm in open_to]
+                # Reading: open to somebody, to this patient or not.
+                others = sum(self.is_open(arm) for arm in self.tests)
+                ratio = [math.sqrt(others) if arm.is_control else 1 for arm in open_to]
             return open_to[chosen(u, ratio)]
         key = stratum if how.get("stratify_by") else None
         names = [arm.name for arm in open_to]
@@ -401,14 +402,15 @@ class NaivePlatform:
         self.exponent = 1.0
         catch_up = self.power(self.allocation.get("catch_up", {"scale": 0.25}))
         control = self.arms[0]
-        of_control = self.posterior(control)
         others = {}
         for arm in open_arms:
             if not arm.is_control:
-                better = p_best(self.posterior(arm), (of_control,), self.lower)
+                # Reading: the control patients are those that the arm is compared with elsewhere.
+                better = p_best(self.posterior(arm), (self.of_control(arm),), self.lower)
                 others[arm.number] = better**power
         total = sum(others.values())
-        largest = max(arm.taken for arm in self.tests if arm.runs)
+        # Reading: the largest of the arms that are open.
+        largest = max(arm.taken for arm in open_arms if not arm.is_control)
         shares = {0: math.exp((largest - control.taken) * catch_up) / len(others)}
         return shares | {number: share / total for number, share in others.items()}
 
@@ -598,7 +600,9 @@ class NaivePlatform:
                 worst.verdict = FUTILITY
                 left.remove(worst)
         to_come = interim and self.taken < self.most and any(not arm.has_entered for arm in self.tests)
-        if self.control is None and len(left) == 1 and not to_come:
+        # Reading: an arm is not left alone by one that succeeds at the same look.
+        successes = any(arm.runs and arm.verdict == EFFICACY for arm in self.tests)
+        if self.control is None and len(left) == 1 and not to_come and not successes:
             left[0].verdict = EFFICACY
         self.ask_whether_it_ends()
         for arm in self.tests:
@@ -607,7 +611,10 @@ class NaivePlatform:
         self.decision = now + self.spec.get("months_to_decide", 0.0)
         for arm in self.tests:
             if arm.runs and arm.verdict is not None:
-                self.record(arm, index.get(arm.number, arm.looks - 1))
+                # Reading: an arm that is closed with the trial, or wins as the last one, has had a look; one that
+                # keep_best closes need not.
+                least = -1 if arm.verdict == FUTILITY else 0
+                self.record(arm, index.get(arm.number, max(arm.looks - 1, least)))
         for arm in judged:
             arm.looks += 1
         if interim:
@@ -629,8 +636,6 @@ class NaivePlatform:
 
     def record(self, arm, index):
         arm.decided = self.decision - arm.entered
-        if arm.taken == 0:
-            return
         arm.look = index
         arm.evaluable, arm.counted = self.counts(person for person in self.known if person.arm == arm.number)
         arm.controls = self.counts(self.controls_of(arm))[0] if self.control is not None else 0

@@ -143,21 +143,18 @@ rules:
   - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.9}}
 """
 
-# A case: what it says instead of BASE, or that and what it changes of the world. Those that share the kind of allocation
-# and of schedule share a compiled kernel.
+# A case: what it says instead of BASE, or that and what it changes of the world. Those that share the kinds of
+# allocation and of schedule share a compiled kernel.
 LOSSY = """
 endpoint: {assessed_after_months: 1.3, death_before_assessment: missing, drop_out_before_assessment: not_evaluable}
 truth: {death: {control: {median_months: 6}, first: {hazard_ratio: 2}, second: {same_as: control},
                 third: {median_months: 12}}, drop_out: {per_month: 0.08}}
 """
 LOSSY_REPLACED = LOSSY.replace("missing", "not_evaluable")
-LOSSY_FAILING = LOSSY.replace("missing", "failure").replace("drop_out_before_assessment: not_evaluable",
-                                                           "drop_out_before_assessment: missing")
+LOSSY_FAILING = LOSSY.replace("missing", "failure").replace("not_evaluable", "missing")
 AT_ONCE = "endpoint: {assessed_after_months: 0}"
-ONE_BY_ONE = "first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}"
-SHARED = """
-allocation: {kind: thall_wathen, power: 1, burn_in: 12, floor: 0.1, cap: 0.6}
-looks: {patients: {from: 10, every: 8, to: 50}}
+ONE_BY_ONE = """
+first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}
 """
 EVALUABLE = {
     "blocks": "{}",
@@ -263,6 +260,33 @@ EVALUABLE = {
           - {stop_for: efficacy, when: {probability_that: best, exceeds: 0.85}}
           - {stop_for: futility, when: {probability_that: best, is_below: 0.1}}
         """,
+    "never comes": """
+        without_control: true
+        arms: {control: {}, first: {}, second: {enters_at_patients: 58}}
+        keep_best: [2, 1]
+        max_per_arm: 20
+        months_to_decide: 0.4
+        analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+        rules: [{stop_for: efficacy, when: {probability_that: best, exceeds: 0.97}}]
+        """,
+    "comes too late": """
+        arms: {first: {}, second: {enters_at_month: 15}, third: {enters_at_patients: 50}}
+        max_per_arm: 15
+        months_to_decide: 0.4
+        """,
+    "square root, one by one": f"""
+        allocation: {{kind: fixed, method: simple, control: square_root}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 11
+        months_to_decide: 2
+        """,
+    "keep best, not begun": """
+        arms: {first: {}, second: {}, third: {enters_at_month: 5.2}}
+        keep_best: [3, 1]
+        looks: {evaluable: [14, 16, 20, 40]}
+        analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}, priors: {third: {alpha: 1, beta: 9}}}
+        rules: [{stop_for: efficacy, at: final, when: {probability_that: difference, above: 0, exceeds: 0.8}}]
+        """,
     "without a control, the last one wins": """
         without_control: true
         arms: {control: {}, first: {}, second: {enters_at_month: 5}, third: {}}
@@ -353,8 +377,11 @@ THALL_WATHEN = {
         months_to_decide: 1.1
         {ADAPTIVE}
         """,
-    "thompson, lag": ("{allocation: {kind: thall_wathen, power: 1}, looks: {patients: [10, 18, 26, 34], "
-                      "lag_patients: 5}, max_per_arm: 16}", AT_ONCE),
+    "thompson, lag": (
+        "{allocation: {kind: thall_wathen, power: 1}, looks: {patients: [10, 18, 26, 34], "
+        "lag_patients: 5}, max_per_arm: 16}",
+        AT_ONCE,
+    ),
     "thompson, no control": f"""
         without_control: true
         allocation: {{kind: thall_wathen, power: 0.5, floor: 0.15}}
