@@ -209,7 +209,8 @@ class NaivePlatform:
             (unit, listed) for unit, listed in {**(spec.get("looks") or {"none": []})}.items() if unit != "lag_patients"
         ]
         if isinstance(listed, dict):
-            listed = list(range(listed["from"], listed["to"] + 1, listed["every"]))
+            steps = math.floor((listed["to"] - listed["from"]) / listed["every"] + 1e-9)
+            listed = [listed["from"] + step * listed["every"] for step in range(steps + 1)]
         self.listed = listed
         self.lag = (spec.get("looks") or {}).get("lag_patients", 0)
         self.last_index = len(listed)
@@ -606,7 +607,7 @@ class NaivePlatform:
             left[0].verdict = EFFICACY
         self.ask_whether_it_ends()
         for arm in self.tests:
-            if arm.runs and arm.verdict is None and (arm in last or self.ending):
+            if arm.runs and arm.verdict is None and arm in last:
                 arm.verdict = 0
         self.decision = now + self.spec.get("months_to_decide", 0.0)
         for arm in self.tests:
@@ -633,6 +634,9 @@ class NaivePlatform:
             rates = tuple(sorted(self.posterior(arm) for arm in compared))
             self.alike = p_alike(rates, alike["within"]) > alike["exceeds"] + TIE
         self.ending = self.final or ends or self.alike
+        if ends or self.alike:
+            for arm in self.left():
+                arm.verdict = 0
 
     def record(self, arm, index):
         arm.decided = self.decision - arm.entered

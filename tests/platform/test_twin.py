@@ -440,9 +440,105 @@ def design_of(changes):
     return {key: value for key, value in found.items() if value is not None}
 
 
-@pytest.mark.parametrize("name", CASES)
+# These have kernels of their own.
+SLOW = {"months, lossy", "in each, lossy", "equally spaced, ramping up", *ELSEWHERE}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES])
 def test_the_kernels_play_as_the_twin_does(name):
     case = CASES[name]
     changes, world = (case, None) if isinstance(case, str) else (case[0], yaml.safe_load(case[1]))
-    seed, wrong, _ = compare(design_of(changes), world)
+    seed, wrong, _ = compare(design_of(changes), world, replicates=20)
     assert not wrong, f"{seed=}: {wrong[:3]}"
+
+
+def drawn(random):
+    """A design drawn at random, and what it changes of the world; among kernels that the cases have."""
+
+    def one(*these):
+        return these[random.integers(len(these))]
+
+    alone = random.random() < 0.2
+    limits = {"floor": one(0.0, 0.03, 0.1), "cap": one(1.0, 1.0, 0.55), "burn_in": one(0, 0, 7, 20)}
+    if not alone and random.random() < 0.3:
+        limits |= {"control_share": one(0.2, 0.35), "floor": one(0.0, 0.05)}
+    power = {"power": one(0.5, 1, 2, {"scale": 2}, {"scale": 3, "exponent": 0.5})}
+    kind = one("blocks", "blocks", "simple", "thall_wathen", "top_two", "thall_wathen" if alone else "trippa")
+    allocation = {
+        "blocks": {"kind": "fixed", "block": one(1, 2, 3), "stratify_by": one([], ["strata"]), "ratio": {"first": 2}},
+        "simple": {"kind": "fixed", "method": "simple", "control": "share" if alone else one("share", "square_root")},
+        "thall_wathen": {"kind": "thall_wathen", **limits, **power},
+        "top_two": {"kind": "top_two", **limits, "leader": one(0.3, 0.5, 0.9)},
+        "trippa": {"kind": "trippa", **limits, **power, "catch_up": one(0.1, {"scale": 0.3}, {"scale": 1})},
+    }[kind]
+    looks = [{"evaluable": one([12, 24, 36], [7, 9, 30])}, {"patients": [9, 18, 27], "lag_patients": one(0, 0, 4, 10)}]
+    if kind in ("blocks", "thall_wathen"):
+        looks += [{"months": {"from": 1.5, "every": one(1, 2.5), "to": 9.5}}, {"in_each": one([4, 8], [3, 5, 7, 9])}]
+    looks = one(*looks)
+    names = [*(["control"] if alone else []), "first", "second", "third"]
+    entries = ({}, {}, {"enters_at_month": one(1, 4, "random")}, {"enters_at_patients": one(5, 12, 30)})
+    arms = {
+        name: {
+            **(one(*entries) if i else {}),
+            **one({}, {}, {"max_patients": int(random.integers(5, 20))}),
+            **one({}, {}, {"strata": ["a", "c"]}),
+        }
+        for i, name in enumerate(names)
+    }
+    rules = one(
+        [
+            {"stop_for": "efficacy", "when": {"probability_that": "best", "exceeds": 0.8}},
+            {"stop_for": "futility", "at": "interim", "when": {"probability_that": "best", "is_below": 0.1}},
+        ],
+        [
+            {
+                "stop_for": "harm",
+                "from_patients": 4,
+                "when": {"probability_that": "rate", "below": 0.2, "exceeds": 0.7},
+            },
+            {"stop_for": "efficacy", "at": "final", "when": {"estimate_of": "effect", "exceeds": 0.15}},
+        ],
+    )
+    design = {
+        "kind": "platform",
+        "endpoint": "response",
+        "max_patients": one(25, 45, 60),
+        "looks": looks,
+        "arms": arms,
+        "allocation": allocation,
+        "analysis": {"kind": "beta_binomial", "prior": {"alpha": one(0.5, 1, 2), "beta": one(0.6, 1.5)}},
+        "rules": rules,
+        "controls": one("concurrent", "concurrently_eligible", "all"),
+        "months_to_decide": one(0, 0, 0.9, 3),
+        "ends_with": one("last_arm", "last_arm", "first_success"),
+        **one({}, {"max_per_arm": 14}),
+        **one({}, {}, {"arms_at_once": 1}, {"arms_at_once": 2}),
+        **one({}, {}, {"max_months": 12}),
+        **one({}, {}, {"ends_if_alike": {"within": 0.3, "exceeds": 0.3}}),
+        **({"without_control": True} if alone else {}),
+        **({"keep_best": one([2], [3, 1])} if "in_each" not in looks and random.random() < 0.3 else {}),
+    }
+    if any(arm.get("enters_at_month") == "random" for arm in arms.values()):
+        design["new_arms_per_year"] = 4
+    endpoint = {"assessed_after_months": one(0, 1.3, 4), "better": one("higher", "higher", "lower")}
+    world = {"endpoint": endpoint, "population": one({}, {}, {"enrolment_cap": 40})}
+    if kind == "blocks" and random.random() < 0.4:
+        lossy = yaml.safe_load(one(LOSSY, LOSSY_REPLACED, LOSSY_FAILING))
+        world |= lossy | {"endpoint": lossy["endpoint"] | endpoint | {"assessed_after_months": 1.3}}
+    return design, world
+
+
+@pytest.mark.slow
+def test_designs_drawn_at_random():
+    seed = int(np.random.default_rng().integers(2**40))
+    random = np.random.default_rng(seed)
+    played = 0
+    while played < 100:
+        design, world = drawn(random)
+        try:
+            Scenario.of(Document(scenario_of(design, world), "twins"))
+        except ValueError:
+            continue
+        played += 1
+        _, wrong, _ = compare(design, world, replicates=10, seed=seed)
+        assert not wrong, f"{seed=}: {design=}, {world=}: {wrong[:3]}"

@@ -146,6 +146,14 @@ def count_running(desk):
 
 
 @kernel
+def look_had(plan, desk, arm):
+    """Return the number of the look that the arm has just had, or had before; -1 where it had none."""
+    if arm.due and is_last(plan, desk, arm, desk.state[0].month):
+        return plan.limits.looks - 1
+    return min(arm.look, plan.limits.looks) - 1
+
+
+@kernel
 def keep_the_best(plan, desk, look, integers, numbers):
     """Close all but so many arms, those with the largest estimates."""
     most = plan.keep[min(look, plan.keep.shape[0] - 1)]
@@ -157,7 +165,7 @@ def keep_the_best(plan, desk, look, integers, numbers):
                 benefit = plan.limits.direction * estimate_of_arm(plan.analysis, desk, number)[0]
                 if benefit < least:
                     worst, least = number, benefit
-        end_arm(plan, desk, worst, min(desk.arms[worst].look, plan.limits.looks) - 1, FUTILITY, integers, numbers)
+        end_arm(plan, desk, worst, look_had(plan, desk, desk.arms[worst]), FUTILITY, integers, numbers)
 
 
 @kernel
@@ -166,7 +174,7 @@ def end_all(plan, desk, verdict, integers, numbers):
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if number != desk.state[0].control and runs(arm):
-            end_arm(plan, desk, number, max(min(arm.look, plan.limits.looks) - 1, 0), verdict, integers, numbers)
+            end_arm(plan, desk, number, max(look_had(plan, desk, arm), 0), verdict, integers, numbers)
 
 
 @kernel
