@@ -156,6 +156,9 @@ AT_ONCE = "endpoint: {assessed_after_months: 0}"
 ONE_BY_ONE = """
 first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}
 """
+# Where shifted distribution functions have a corner the kernels' quadrature is good to some 1e-3 only: it might tell the
+# two sides of a threshold apart otherwise than the twin.
+SMOOTH = "analysis: {kind: beta_binomial, prior: {alpha: 2, beta: 2}}"
 EVALUABLE = {
     "blocks": "{}",
     "blocks, nothing to wait for": ("{}", AT_ONCE),
@@ -250,12 +253,12 @@ EVALUABLE = {
         arms: {third: {}, first: {}}
         analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
         """,
-    "alike": "{ends_if_alike: {within: 0.35, exceeds: 0.3}, months_to_decide: 0.4}",
-    "alike, with entries": f"{{arms: {{{ONE_BY_ONE}}}, ends_if_alike: {{within: 0.35, exceeds: 0.3}}}}",
+    "alike": f"{{{SMOOTH}, ends_if_alike: {{within: 0.35, exceeds: 0.3}}, months_to_decide: 0.4}}",
+    "alike, with entries": f"{{{SMOOTH}, arms: {{{ONE_BY_ONE}}}, ends_if_alike: {{within: 0.35, exceeds: 0.3}}}}",
     "without a control": """
         without_control: true
         ends_if_alike: {within: 0.3, exceeds: 0.5}
-        analysis: {kind: beta_binomial, prior: {alpha: 0.5, beta: 0.5}}
+        analysis: {kind: beta_binomial, prior: {alpha: 2, beta: 2}}
         rules:
           - {stop_for: efficacy, when: {probability_that: best, exceeds: 0.85}}
           - {stop_for: futility, when: {probability_that: best, is_below: 0.1}}
@@ -335,7 +338,9 @@ IN_EACH = {
     "in each, lossy": ("{looks: {in_each: [4, 8, 12]}, max_per_arm: 14}", LOSSY_REPLACED),
     "in each, slow decisions": "{looks: {in_each: [3, 5, 7]}, max_per_arm: 14, months_to_decide: 4, max_months: 14}",
     "in each, first success": "{looks: {in_each: [4, 8]}, max_per_arm: 14, ends_with: first_success}",
-    "in each, alike": "{looks: {in_each: [4, 8]}, max_per_arm: 14, ends_if_alike: {within: 0.35, exceeds: 0.3}}",
+    "in each, alike": f"""
+        {{{SMOOTH}, looks: {{in_each: [4, 8]}}, max_per_arm: 14, ends_if_alike: {{within: 0.35, exceeds: 0.3}}}}
+        """,
     "in each, no control": """
         without_control: true
         looks: {in_each: [4, 8]}
@@ -499,6 +504,8 @@ def drawn(random):
             {"stop_for": "efficacy", "at": "final", "when": {"estimate_of": "effect", "exceeds": 0.15}},
         ],
     )
+    alike = one({}, {}, {"ends_if_alike": {"within": 0.3, "exceeds": 0.3}})
+    prior = {"alpha": 2, "beta": 2.5} if alike else {"alpha": one(0.5, 1, 2), "beta": one(0.6, 1.5)}
     design = {
         "kind": "platform",
         "endpoint": "response",
@@ -506,7 +513,7 @@ def drawn(random):
         "looks": looks,
         "arms": arms,
         "allocation": allocation,
-        "analysis": {"kind": "beta_binomial", "prior": {"alpha": one(0.5, 1, 2), "beta": one(0.6, 1.5)}},
+        "analysis": {"kind": "beta_binomial", "prior": prior},
         "rules": rules,
         "controls": one("concurrent", "concurrently_eligible", "all"),
         "months_to_decide": one(0, 0, 0.9, 3),
@@ -514,7 +521,7 @@ def drawn(random):
         **one({}, {"max_per_arm": 14}),
         **one({}, {}, {"arms_at_once": 1}, {"arms_at_once": 2}),
         **one({}, {}, {"max_months": 12}),
-        **one({}, {}, {"ends_if_alike": {"within": 0.3, "exceeds": 0.3}}),
+        **alike,
         **({"without_control": True} if alone else {}),
         **({"keep_best": one([2], [3, 1])} if "in_each" not in looks and random.random() < 0.3 else {}),
     }
