@@ -156,8 +156,8 @@ AT_ONCE = "endpoint: {assessed_after_months: 0}"
 ONE_BY_ONE = """
 first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}
 """
-# Where shifted distribution functions have a corner the kernels' quadrature is good to some 1e-3 only: it might tell the
-# two sides of a threshold apart otherwise than the twin.
+# Where shifted distribution functions have a corner the quadrature of the kernels is good to some 1e-3 only: they and
+# the twin might stand on the two sides of a threshold.
 SMOOTH = "analysis: {kind: beta_binomial, prior: {alpha: 2, beta: 2}}"
 EVALUABLE = {
     "blocks": "{}",
