@@ -262,7 +262,8 @@ def judge(plan, desk, log, look, month, integers, numbers):
     if look < log.shape[0]:
         _log_look(desk, log[look], month)
     successes = judge_arms(plan, desk, log, look, month, integers, numbers)
-    keep_the_best(plan, desk, look, integers, numbers)
+    if not desk.state[0].exhausted:
+        keep_the_best(plan, desk, look, integers, numbers)
     integers[column.SUCCEEDED] += successes
     if limits.last_wins and count_running(desk) == 1 and not may_come(plan, desk) and not successes:
         integers[column.SUCCEEDED] += 1
