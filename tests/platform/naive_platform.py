@@ -373,10 +373,8 @@ class NaivePlatform:
 
     def power(self, said):
         if isinstance(said, dict):
-            return said["scale"] * (self.taken / self.most) ** said.get("exponent", self.exponent)
+            return said["scale"] * (self.taken / self.most) ** said.get("exponent", 1.0)
         return said
-
-    exponent = 1.0
 
     def adaptive_shares(self):
         """The shares of the open arms, by number."""
@@ -398,9 +396,7 @@ class NaivePlatform:
         return {arm.number: best[arm.number] ** power for arm in open_arms}
 
     def shares_by_trippa(self, open_arms):
-        self.exponent = 0.75
         power = self.power(self.allocation.get("power", {"scale": 10, "exponent": 0.75}))
-        self.exponent = 1.0
         catch_up = self.power(self.allocation.get("catch_up", {"scale": 0.25}))
         control = self.arms[0]
         others = {}
@@ -539,7 +535,10 @@ class NaivePlatform:
         return not arm.has_entered and arm.ready_patients <= self.taken and arm.ready_month < math.inf
 
     def nobody_more(self):
-        """Whether nobody can be taken any more."""
+        """Whether nobody can be taken any more.
+
+        Where the population runs dry with patients who are turned away, the twin waits for the last of them to come.
+        """
         if self.taken >= self.most or math.isinf(self.coming):
             return True
         return not any(self.is_open(arm) or self.may_enter(arm) for arm in self.tests)

@@ -528,7 +528,9 @@ def drawn(random):
     if any(arm.get("enters_at_month") == "random" for arm in arms.values()):
         design["new_arms_per_year"] = 4
     endpoint = {"assessed_after_months": one(0, 1.3, 4), "better": one("higher", "higher", "lower")}
-    world = {"endpoint": endpoint, "population": one({}, {}, {"enrolment_cap": 40})}
+    world = {"endpoint": endpoint, "population": {}}
+    if not any("strata" in arm for arm in arms.values()) and design.get("arms_at_once") is None:
+        world["population"] = one({}, {"enrolment_cap": 40})
     if kind == "blocks" and random.random() < 0.4:
         lossy = yaml.safe_load(one(LOSSY, LOSSY_REPLACED, LOSSY_FAILING))
         world |= lossy | {"endpoint": lossy["endpoint"] | endpoint | {"assessed_after_months": 1.3}}
