@@ -8,6 +8,7 @@ by scipy. Meant to be obvious, not fast. Binary endpoints only.
 import functools
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
@@ -98,9 +99,7 @@ def _integral(f, own, within, corners):
 
     middle = [q for q in beta_distribution.ppf([0.01, 0.3, 0.7, 0.99], a, b) if low < q < high]
     cuts = [_logit(x) for x in sorted({low, high, *middle, *(c for c in corners if low < c < high)})]
-    return sum(
-        quad(of_logit, x, y, epsabs=1e-13, epsrel=1e-11, limit=200)[0] for x, y in zip(cuts[:-1], cuts[1:], strict=True)
-    )
+    return sum(quad(of_logit, x, y, epsabs=1e-13, epsrel=1e-11, limit=200)[0] for x, y in pairwise(cuts))
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -210,7 +209,8 @@ class NaivePlatform:
             (unit, listed) for unit, listed in {**(spec.get("looks") or {"none": []})}.items() if unit != "lag_patients"
         ]
         if isinstance(listed, dict):
-            listed = list(range(listed["from"], listed["to"] + 1, listed["every"]))
+            steps = math.floor((listed["to"] - listed["from"]) / listed["every"] + 1e-9)
+            listed = [listed["from"] + step * listed["every"] for step in range(steps + 1)]
         self.listed = listed
         self.lag = (spec.get("looks") or {}).get("lag_patients", 0)
         self.last_index = len(listed)
@@ -318,7 +318,13 @@ class NaivePlatform:
                 self.shares = None
 
     def arrival(self, month):
-        """A patient comes, and is taken or turned away."""
+        """A patient comes, and is taken or turned away.
+
+        Reading: no arm enters once nobody can be taken any more.
+        """
+        if self.nobody_more():
+            self.came += 1
+            return
         self.let_arms_enter(month)
         number = self.came
         self.came += 1
@@ -351,7 +357,9 @@ class NaivePlatform:
         ratio = [how.get("ratio", {}).get(arm.name, 1) for arm in open_to]
         if how.get("method", "blocks") == "simple":
             if how.get("control") == "square_root":
-                ratio = [math.sqrt(len(open_to) - 1) if arm.is_control else 1 for arm in open_to]
+                # Reading: open to somebody, to this patient or not.
+                others = sum(self.is_open(arm) for arm in self.tests)
+                ratio = [math.sqrt(others) if arm.is_control else 1 for arm in open_to]
             return open_to[chosen(u, ratio)]
         key = stratum if how.get("stratify_by") else None
         names = [arm.name for arm in open_to]
@@ -365,10 +373,8 @@ class NaivePlatform:
 
     def power(self, said):
         if isinstance(said, dict):
-            return said["scale"] * (self.taken / self.most) ** said.get("exponent", self.exponent)
+            return said["scale"] * (self.taken / self.most) ** said.get("exponent", 1.0)
         return said
-
-    exponent = 1.0
 
     def adaptive_shares(self):
         """The shares of the open arms, by number."""
@@ -390,19 +396,18 @@ class NaivePlatform:
         return {arm.number: best[arm.number] ** power for arm in open_arms}
 
     def shares_by_trippa(self, open_arms):
-        self.exponent = 0.75
         power = self.power(self.allocation.get("power", {"scale": 10, "exponent": 0.75}))
-        self.exponent = 1.0
         catch_up = self.power(self.allocation.get("catch_up", {"scale": 0.25}))
         control = self.arms[0]
-        of_control = self.posterior(control)
         others = {}
         for arm in open_arms:
             if not arm.is_control:
-                better = p_best(self.posterior(arm), (of_control,), self.lower)
+                # Reading: the control patients are those that the arm is compared with elsewhere.
+                better = p_best(self.posterior(arm), (self.of_control(arm),), self.lower)
                 others[arm.number] = better**power
         total = sum(others.values())
-        largest = max(arm.taken for arm in self.tests if arm.runs)
+        # Reading: the largest of the arms that are open.
+        largest = max(arm.taken for arm in open_arms if not arm.is_control)
         shares = {0: math.exp((largest - control.taken) * catch_up) / len(others)}
         return shares | {number: share / total for number, share in others.items()}
 
@@ -530,7 +535,10 @@ class NaivePlatform:
         return not arm.has_entered and arm.ready_patients <= self.taken and arm.ready_month < math.inf
 
     def nobody_more(self):
-        """Whether nobody can be taken any more."""
+        """Whether nobody can be taken any more.
+
+        Where the population runs dry with patients who are turned away, the twin waits for the last of them to come.
+        """
         if self.taken >= self.most or math.isinf(self.coming):
             return True
         return not any(self.is_open(arm) or self.may_enter(arm) for arm in self.tests)
@@ -592,16 +600,21 @@ class NaivePlatform:
                 worst.verdict = FUTILITY
                 left.remove(worst)
         to_come = interim and self.taken < self.most and any(not arm.has_entered for arm in self.tests)
-        if self.control is None and len(left) == 1 and not to_come:
+        # Reading: an arm is not left alone by one that succeeds at the same look.
+        successes = any(arm.runs and arm.verdict == EFFICACY for arm in self.tests)
+        if self.control is None and len(left) == 1 and not to_come and not successes:
             left[0].verdict = EFFICACY
         self.ask_whether_it_ends()
         for arm in self.tests:
-            if arm.runs and arm.verdict is None and (arm in last or self.ending):
+            if arm.runs and arm.verdict is None and arm in last:
                 arm.verdict = 0
         self.decision = now + self.spec.get("months_to_decide", 0.0)
         for arm in self.tests:
             if arm.runs and arm.verdict is not None:
-                self.record(arm, index.get(arm.number, arm.looks - 1))
+                # Reading: an arm that is closed with the trial, or wins as the last one, has had a look; one that
+                # keep_best closes need not.
+                least = -1 if arm.verdict == FUTILITY else 0
+                self.record(arm, index.get(arm.number, max(arm.looks - 1, least)))
         for arm in judged:
             arm.looks += 1
         if interim:
@@ -620,11 +633,12 @@ class NaivePlatform:
             rates = tuple(sorted(self.posterior(arm) for arm in compared))
             self.alike = p_alike(rates, alike["within"]) > alike["exceeds"] + TIE
         self.ending = self.final or ends or self.alike
+        if ends or self.alike:
+            for arm in self.left():
+                arm.verdict = 0
 
     def record(self, arm, index):
         arm.decided = self.decision - arm.entered
-        if arm.taken == 0:
-            return
         arm.look = index
         arm.evaluable, arm.counted = self.counts(person for person in self.known if person.arm == arm.number)
         arm.controls = self.counts(self.controls_of(arm))[0] if self.control is not None else 0

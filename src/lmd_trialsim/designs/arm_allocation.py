@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from lmd_trialsim.designs.allocation import Share
 from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.evidence.quantities import PlainProbability, Spec
-from lmd_trialsim.kernel.desk import CLOSING, OPEN, Desk
+from lmd_trialsim.kernel.desk import Desk
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import forget_arms, share_controls
+from lmd_trialsim.kernel.randomising import forget_arms, is_open, share_controls
 from lmd_trialsim.kernel.seams import (
     admit,
     draw_arm,
@@ -204,11 +204,6 @@ def allocation_of(spec: Any, arms: list[str], early: EarlyEndpoint | None = None
     return Adaptive(rule, early or OwnEndpoint(0), spec.burn_in, spec.floor, spec.cap, share)
 
 
-@kernel
-def _is_open(arm):
-    return arm.status in (OPEN, CLOSING)
-
-
 @share_out.case
 def share_out_blocks(allocation: Permuted, plan, desk):
     """Nothing is to be done: a block knows its arms."""
@@ -219,7 +214,7 @@ def share_out_weights(allocation: Weights, plan, desk):
     """The weights."""
     others = 0
     for number in range(desk.arms.shape[0]):
-        others += 1 if number != desk.state[0].control and desk.arms[number].status == OPEN else 0
+        others += 1 if number != desk.state[0].control and is_open(desk.arms[number]) else 0
     for number in range(desk.arms.shape[0]):
         share = allocation.weight[number]
         if allocation.by_root and number == desk.state[0].control:
@@ -232,8 +227,9 @@ def share_out_adaptively(allocation: Adaptive, plan, desk):
     """What the rule says of the arms that are open, within floor and cap; equal shares while it is early."""
     state = desk.state[0]
     if state.enrolled < allocation.burn_in:
+        state.stale = 1  # the last patient of the burn-in ends it, whatever else happens
         for number in range(desk.arms.shape[0]):
-            desk.arms[number].share = 1.0 if _is_open(desk.arms[number]) else 0.0
+            desk.arms[number].share = 1.0 if is_open(desk.arms[number]) else 0.0
     else:
         write_shares(allocation.source, allocation.rule, plan, desk)
     _fix_control(desk, allocation.control_share)
@@ -254,7 +250,7 @@ def write_shares_by_early(source: EarlyEndpoint, rule, plan, desk):
     early = _early_view(desk)
     for number in range(desk.arms.shape[0]):
         one, own = early.arms[number], desk.arms[number]
-        one.status, one.opened, one.enrolled = own.status, own.opened, own.enrolled
+        one.status, one.opened, one.enrolled, one.most = own.status, own.opened, own.enrolled, own.most
     known = state.known
     forget_arms(early)
     observe_arms(source.endpoint, early, state.month, state.enrolled)
@@ -325,7 +321,8 @@ def _fix_control(desk, share):
 def _within(desk, floor, cap, control_share):
     """Make the shares sum to 1, and bring those beyond floor or cap to it, the others in proportion to the rest.
 
-    The control's fixed share is left as it is. Where floors or caps leave nothing for others, they give way.
+    The control's fixed share is left as it is. Where floors or caps leave nothing for others, they give way. In a
+    round those are brought to their bound whose side outweighs the other: all others can still be made to fit then.
     """
     arms = desk.arms.shape[0]
     fixed = 0
@@ -340,18 +337,22 @@ def _within(desk, floor, cap, control_share):
                 free += desk.arms[number].share
         if free <= 0.0:
             return
-        changed = 0
+        changed, outweighs = 0, 0.0
         scale = max(1.0 - bound, 0.0) / free
         for number in range(arms):
             arm = desk.arms[number]
-            if not fixed >> number & 1 and _is_open(arm):
+            if not fixed >> number & 1 and is_open(arm):
                 arm.share *= scale
+                outweighs += min(max(arm.share, floor), cap) - arm.share
         for number in range(arms):
             arm = desk.arms[number]
-            if fixed >> number & 1 or not _is_open(arm):
+            if fixed >> number & 1 or not is_open(arm):
                 continue
-            if arm.share < floor - 1e-12 or arm.share > cap + 1e-12:
-                arm.share = floor if arm.share < floor else cap
+            if arm.share < floor - 1e-12 and outweighs > -1e-12:
+                arm.share = floor
+                changed |= 1 << number
+            elif arm.share > cap + 1e-12 and outweighs < 1e-12:
+                arm.share = cap
                 changed |= 1 << number
         if not changed:
             return
@@ -365,7 +366,7 @@ def shares_by_best(rule: ByBest, analysis, desk, information):
     power = rule.scale * information**rule.exponent
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        arm.share = arm.best**power if _is_open(arm) else 0.0
+        arm.share = arm.best**power if is_open(arm) else 0.0
 
 
 @raw_shares.case
@@ -379,7 +380,7 @@ def shares_by_better(rule: ByBetter, analysis, desk, information):
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         arm.share = 0.0
-        if number != control and _is_open(arm):
+        if number != control and is_open(arm):
             arm.share = arm.better**power
             total += arm.share
             largest = max(largest, arm.enrolled)
@@ -393,20 +394,20 @@ def shares_by_better(rule: ByBetter, analysis, desk, information):
 
 @raw_shares.case
 def shares_of_top_two(rule: TopTwo, analysis, desk, information):
-    """P(k best) * (leader + (1 - leader) * sum over others j of P(j best) / P(j not best))."""
+    """P(k best) * (leader + (1 - leader) * sum over others j of P(j best) / P(j not best)); full arms among them."""
     rank_arms(analysis, desk, 0)
     arms = desk.arms.shape[0]
     for number in range(arms):
         arm = desk.arms[number]
         arm.share = 0.0
-        if not _is_open(arm):
+        if not is_open(arm):
             continue
         for leader in range(arms):
-            if leader == number or not _is_open(desk.arms[leader]):
+            if leader == number:
                 continue
             rest = 0.0  # summed, as 1 - P(best) would be lost to rounding
             for other in range(arms):
-                rest += desk.arms[other].best if other != leader and _is_open(desk.arms[other]) else 0.0
+                rest += desk.arms[other].best if other != leader else 0.0
             arm.share += desk.arms[leader].best / rest if rest > 0.0 else 0.0
         arm.share = arm.best * (rule.leader + (1.0 - rule.leader) * arm.share)
 

@@ -15,7 +15,7 @@ from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import CONTROLS_ALL, open_trial, runs, share_controls
+from lmd_trialsim.kernel.randomising import CLOSED, CONTROLS_ALL, open_trial, runs, share_controls, somebody_comes
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
 from lmd_trialsim.kernel.seams import (
     all_alike,
@@ -74,7 +74,11 @@ def predictive_of_next(plan, desk, number):
 @kernel
 def is_last(plan, desk, arm, month):
     """Return whether the look is the arm's last: it is full and all its patients are assessed, or the trial is over."""
-    return desk.state[0].exhausted or (arm.status == FULL and month >= arm.last + plan.limits.delay - A_MOMENT)
+    if desk.state[0].exhausted:
+        return True
+    upto = known_at(plan.schedule, desk)
+    seen = upto > 0 and desk.patients[upto - 1].arrival >= arm.last
+    return arm.status == FULL and seen and month >= arm.last + plan.limits.delay - A_MOMENT
 
 
 @kernel
@@ -97,9 +101,9 @@ def record_arm(plan, desk, number, look, verdict, integers, numbers):
 
 @kernel
 def end_arm(plan, desk, number, look, verdict, integers, numbers):
-    """Write how an arm ends, and let it end: at once where it takes no more patients, else with the decision."""
+    """Write how an arm ends, and let it end with the decision."""
     record_arm(plan, desk, number, look, verdict, integers, numbers)
-    desk.arms[number].status = ENDED if desk.arms[number].status == FULL else CLOSING
+    desk.arms[number].status = CLOSING
 
 
 @kernel
@@ -197,6 +201,14 @@ def count_running(desk):
 
 
 @kernel
+def look_had(plan, desk, arm):
+    """Return the number of the look that the arm has just had, or had before; -1 where it had none."""
+    if arm.due and is_last(plan, desk, arm, desk.state[0].month):
+        return plan.limits.looks - 1
+    return min(arm.look, plan.limits.looks) - 1
+
+
+@kernel
 def keep_the_best(plan, desk, look, integers, numbers):
     """Close all but so many arms, those with the largest estimates."""
     most = plan.keep[min(look, plan.keep.shape[0] - 1)]
@@ -208,7 +220,7 @@ def keep_the_best(plan, desk, look, integers, numbers):
                 benefit = plan.limits.direction * estimate_of_arm(plan.analysis, desk, number)[0]
                 if benefit < least:
                     worst, least = number, benefit
-        end_arm(plan, desk, worst, min(desk.arms[worst].look, plan.limits.looks) - 1, FUTILITY, integers, numbers)
+        end_arm(plan, desk, worst, look_had(plan, desk, desk.arms[worst]), FUTILITY, integers, numbers)
 
 
 @kernel
@@ -217,7 +229,7 @@ def end_all(plan, desk, verdict, integers, numbers):
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if number != desk.state[0].control and runs(arm):
-            end_arm(plan, desk, number, max(min(arm.look, plan.limits.looks) - 1, 0), verdict, integers, numbers)
+            end_arm(plan, desk, number, max(look_had(plan, desk, arm), 0), verdict, integers, numbers)
 
 
 @kernel
@@ -236,6 +248,13 @@ def release(desk):
         if desk.arms[number].status == CLOSING:
             desk.arms[number].status = ENDED
     desk.state[0].stale = 1
+
+
+@kernel
+def may_come(plan, desk):
+    """Return whether arms are still to come, and patients for them."""
+    state = desk.state[0]
+    return state.waiting > 0 and not state.exhausted and state.enrolled < plan.randomising.in_all
 
 
 @kernel
@@ -266,7 +285,7 @@ def close_rows(plan, desk, month, integers, numbers):
     """Write what is known of the whole trial at its end."""
     state = desk.state[0]
     integers[column.ENROLLED] = state.enrolled
-    integers[column.ARRIVED] = state.arrivals
+    integers[column.ARRIVED] = state.arrived
     integers[column.CLOSED_EARLY] = 1 if state.exhausted == 2 else 0
     numbers[column.MONTHS] = month
     best = -math.inf
@@ -306,7 +325,8 @@ def judge(plan, desk, log, look, month, integers, numbers):
         again = limits.replaces and found > 0
         if again:
             replace_control(plan, desk, look, integers, numbers)
-    keep_the_best(plan, desk, look, integers, numbers)
+    if not desk.state[0].exhausted:
+        keep_the_best(plan, desk, look, integers, numbers)
     integers[column.SUCCEEDED] += successes
     return is_over(plan, desk, log, look, month, successes, integers, numbers)
 
@@ -316,11 +336,11 @@ def is_over(plan, desk, log, look, month, successes, integers, numbers):
     """Close the arms that nothing is left to be learnt of; return whether the trial is over."""
     limits = plan.limits
     running = count_running(desk)
-    if limits.last_wins and running == 1 and not desk.state[0].waiting and not successes:
+    if limits.last_wins and running == 1 and not may_come(plan, desk) and not successes:
         integers[column.SUCCEEDED] += 1
         integers[column.ENDED_AS] = column.AS_ONE_LEFT
         end_all(plan, desk, EFFICACY, integers, numbers)
-    if limits.replaces and running == 0 and not desk.state[0].waiting:
+    if limits.replaces and running == 0 and not may_come(plan, desk):
         integers[column.ENDED_AS] = column.AS_ONE_LEFT
     if successes and limits.ends_with_success:
         end_all(plan, desk, GO_ON, integers, numbers)
@@ -357,6 +377,10 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
             look += 1
             state.due = math.inf
             continue
+        if not count_running(desk) and (state.exhausted or not somebody_comes(plan.randomising, stream, desk)):
+            # There is nothing to look at: the arms that were waited for can't enter any more.
+            state.decided = month if state.exhausted == CLOSED else state.decided
+            break
         mark_due(plan.schedule, desk, month)
         observe_all(plan, desk, month)
         over = judge(plan, desk, log, look, month, integers, numbers)

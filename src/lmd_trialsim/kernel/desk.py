@@ -26,6 +26,7 @@ STATE = np.dtype(
         ("arrivals", "i8"),  # patients who have come, taken or turned away, where cells open and close
         ("decided", "f8"),  # month of the last decision
         ("checked", "f8"),  # month at which cells are looked through next for slow accrual
+        ("arrived", "i8"),  # those who had come, with the last one who was taken
         ("due", "f8"),  # month at which the next look is due, where that is settled; else inf
         ("stale", "i8"),  # 1 where arms have come or gone, or a look has passed, since the shares were written
         ("period", "i8"),  # the present one
@@ -102,6 +103,7 @@ ARM = np.dtype(
         ("opened", "f8"),  # month at which it took its first patients; inf while it has not
         ("last", "f8"),  # month at which it took its last patient
         ("enrolled", "i8"),  # patients taken
+        ("most", "i8"),  # patients that it takes at most
         ("placed", "i8"),  # those among them who keep a place among the planned ones
         ("look", "i8"),  # the number of its next look
         ("due", "i8"),  # 1 where it is judged at the present look

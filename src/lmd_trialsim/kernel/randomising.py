@@ -48,6 +48,7 @@ def open_trial(plan, stream, desk):
     """Make arms and the stream of patients ready for a trial."""
     state = desk.state[0]
     state.arrivals = 0
+    state.arrived = 0
     state.clocked = 0
     state.enrolled = 0
     state.known = 0
@@ -77,6 +78,7 @@ def open_trial(plan, stream, desk):
         arm.opened = math.inf
         arm.last = 0.0
         arm.enrolled = 0
+        arm.most = plan.most[number]
         arm.placed = 0
         arm.look = 0
         arm.settles = math.inf
@@ -122,13 +124,18 @@ def takes_part(desk, number):
 
 
 @kernel
+def is_open(arm):
+    """Return whether the arm takes patients: it has entered, has a place, and no decision on it is out."""
+    return (arm.status == OPEN or arm.status == CLOSING) and arm.enrolled < arm.most
+
+
+@kernel
 def let_arms_enter(plan, desk, month):
     """Open the arms whose time has come, in their order, as long as there are places."""
     state = desk.state[0]
     taken = 0
     for number in range(desk.arms.shape[0]):
-        status = desk.arms[number].status
-        taken += 1 if number != state.control and status in (OPEN, CLOSING) else 0
+        taken += 1 if number != state.control and is_open(desk.arms[number]) else 0
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if arm.status != WAITING or state.enrolled < plan.enters_patients[number] or arm.queued > month + A_MOMENT:
@@ -168,11 +175,16 @@ def may_take(plan, desk):
         return False
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        takes = (arm.status == OPEN or arm.status == CLOSING) and arm.enrolled < plan.most[number]
         comes = arm.status == WAITING and state.enrolled >= plan.enters_patients[number] and arm.queued < math.inf
-        if number != state.control and (takes or comes):
+        if number != state.control and (is_open(arm) or comes):
             return True
     return False
+
+
+@kernel
+def somebody_comes(plan, stream, desk):
+    """Return whether there is a patient to come, and an arm that is open to him or may enter."""
+    return may_take(plan, desk) and not math.isinf(next_comer(plan, stream, desk))
 
 
 @kernel
@@ -182,7 +194,7 @@ def _eligible(plan, desk, stratum):
     eligible = 0
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        if (arm.status == OPEN or arm.status == CLOSING) and arm.enrolled < plan.most[number]:
+        if is_open(arm):
             are_open |= 1 << number
             eligible |= plan.takes[number, stratum] << number
     others = eligible & ~(1 << desk.state[0].control) if desk.state[0].control >= 0 else eligible
@@ -205,8 +217,8 @@ def take_or_turn_away(plan, stream, desk, month):
     if eligible == 0:
         return -1
     if state.stale:
-        share_out(plan.allocation, plan, desk)
         state.stale = 0
+        share_out(plan.allocation, plan, desk)
     number = draw_arm(plan.allocation, desk, desk.coming[3, lane], stratum, eligible)
     arm = desk.arms[number]
     person = desk.patients[state.enrolled]
@@ -221,14 +233,16 @@ def take_or_turn_away(plan, stream, desk, month):
     admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     note_early(plan.allocation, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     state.enrolled += 1
+    state.arrived = state.arrivals
     arm.enrolled += 1
     arm.last = month
     if person.outcome != NOT_EVALUABLE:
         arm.placed += 1
         state.placed += 1
-    if arm.enrolled >= plan.most[number] and arm.status == OPEN and number != state.control:
-        arm.status = FULL
+    if arm.enrolled >= arm.most and number != state.control:
         state.stale = 1
+        if arm.status == OPEN:
+            arm.status = FULL
     return number
 
 
