@@ -377,9 +377,11 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
             look += 1
             state.due = math.inf
             continue
-        if not count_running(desk) and (state.exhausted or not somebody_comes(plan.randomising, stream, desk)):
+        comes = somebody_comes(plan.randomising, stream, desk)
+        if not count_running(desk) and (state.exhausted or not comes):
             # There is nothing to look at: the arms that were waited for can't enter any more.
-            state.decided = month if state.exhausted == CLOSED else state.decided
+            state.exhausted = CLOSED if comes else 1
+            state.decided = month if comes else state.decided
             break
         mark_due(plan.schedule, desk, month)
         observe_all(plan, desk, month)
