@@ -206,7 +206,7 @@ class NaivePlatform:
         self.arms = self.arms_as_written(scenario)
         self.tests = [arm for arm in self.arms if not arm.is_control]
         (self.unit, listed), *_ = [
-            (unit, listed) for unit, listed in {**(spec.get("looks") or {"none": []})}.items() if unit != "lag_patients"
+            (unit, listed) for unit, listed in {**(spec.get("looks") or {"in_each": []})}.items() if unit != "lag_patients"
         ]
         if isinstance(listed, dict):
             steps = math.floor((listed["to"] - listed["from"]) / listed["every"] + 1e-9)
