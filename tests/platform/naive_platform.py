@@ -205,9 +205,8 @@ class NaivePlatform:
         self.control = None if spec.get("without_control") else spec.get("control", scenario.control)
         self.arms = self.arms_as_written(scenario)
         self.tests = [arm for arm in self.arms if not arm.is_control]
-        (self.unit, listed), *_ = [
-            (unit, listed) for unit, listed in {**(spec.get("looks") or {"in_each": []})}.items() if unit != "lag_patients"
-        ]
+        looks = spec.get("looks") or {"in_each": []}
+        (self.unit, listed), *_ = [(unit, listed) for unit, listed in looks.items() if unit != "lag_patients"]
         if isinstance(listed, dict):
             steps = math.floor((listed["to"] - listed["from"]) / listed["every"] + 1e-9)
             listed = [listed["from"] + step * listed["every"] for step in range(steps + 1)]
