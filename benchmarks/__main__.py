@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks import baskets, effects, markov_chains, starting, two_arm_binary, two_arm_survival
+from benchmarks import baskets, effects, markov_chains, platforms, starting, two_arm_binary, two_arm_survival
 from benchmarks.measuring import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
@@ -15,6 +15,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "two_arm_survival": two_arm_survival.measure,
     "baskets": baskets.measure,
     "effects": effects.measure,
+    "platforms": platforms.measure,
     "markov_chains": markov_chains.measure,
     "starting": starting.measure,
     "memory": starting.measure_memory,

@@ -226,3 +226,70 @@ designs:
     rules: [{stop_for: efficacy, when: {probability_that: odds_ratio, above: 1.2, exceeds: 0.9}}]
 run: {replicates: 1000, seed: 7}
 """
+
+PLATFORMS = """schema: 1
+title: Arms that come and go
+population:
+  accrual: {patients_per_month: 5}
+  strata: {breast: 0.6, lung: 0.4}
+endpoints:
+  response: {kind: binary, assessed_after_months: 1}
+  os: {kind: time_to_event}
+  cells: {kind: continuous, better: lower}
+arms:
+  usual: {control: true}
+  first: {}
+  second: {}
+  third: {}
+truths:
+  nothing:
+    response: {usual: {rate: 0.2}, first: {same_as: usual}, second: {same_as: usual}, third: {same_as: usual}}
+    os: {usual: {median_months: 4}, first: {hazard_ratio: 0.9}, second: {same_as: usual}, third: {same_as: usual}}
+    cells: {usual: {mean: 2, sd: 1}, first: {mean_difference: -1}, second: {same_as: usual}, third: {same_as: usual}}
+    drift: {per_month: 0.01, steps: [{at_month: 6, by: 0.2}], factors: {first: 2}}
+designs:
+  adaptive:
+    kind: platform
+    endpoint: response
+    max_patients: 120
+    max_per_arm: 40
+    arms: {first: {}, second: {enters_at_month: 6, strata: [breast]}, third: {enters_at_patients: 30}}
+    arms_at_once: 2
+    max_months: 60
+    allocation: {kind: thall_wathen, power: 1, floor: 0.1, control_share: 0.25}
+    looks: {evaluable: [40, 60, 80]}
+    analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+    confirmatory_trial: {patients: 200}
+    rules:
+      - {stop_for: futility, at: interim, when: {predictive_probability_of: confirmatory_trial, is_below: 0.1}}
+      - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: [0.99, 0.99, 0.98, 0.97]}}
+      - {stop_for: harm, when: {probability_that: rate, above: 0.1, is_below: {by_arm: {first: 0.01}}}}
+  stages:
+    kind: platform
+    endpoint: cells
+    max_patients: 160
+    looks: {patients: [80]}
+    keep_best: [2]
+    analysis: {kind: difference_of_means, sd: 1}
+    rules:
+      - {stop_for: efficacy, boundary: obrien_fleming, alpha: 0.025}
+      - {stop_for: futility, at: interim, when: {statistic: z, is_below: 0}}
+  survival:
+    kind: platform
+    endpoint: os
+    max_patients: 150
+    looks: {events: [40, 80]}
+    follow_up_months: 6
+    allocation: {kind: trippa, follows: {endpoint: response, analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}}}
+    analysis: {kind: log_rank}
+    rules: [{stop_for: efficacy, when: {statistic: z, exceeds: [3, 2.5, 2]}}]
+  champion:
+    kind: platform
+    endpoint: response
+    without_control: true
+    max_patients: 100
+    analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
+    ends_if_alike: {within: 0.1, exceeds: 0.9}
+    rules: [{stop_for: efficacy, when: {probability_that: best, exceeds: 0.95}}]
+run: {replicates: 1000, seed: 7}
+"""

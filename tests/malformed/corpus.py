@@ -8,7 +8,7 @@ regular expression of the message, or one for each `§`, in the order of the fil
 
 from typing import NamedTuple
 
-from .bases import BASKETS, EFFECTS, RATES, TIMES
+from .bases import BASKETS, EFFECTS, PLATFORMS, RATES, TIMES
 
 
 class Case(NamedTuple):
@@ -50,6 +50,11 @@ def baskets(name: str, old: str, new: str, *says: str) -> Case:
 def effects(name: str, old: str, new: str, *says: str) -> Case:
     """A mistake in a scenario of baskets that are followed or randomised."""
     return Case(name, EFFECTS, old, new, says)
+
+
+def platforms(name: str, old: str, new: str, *says: str) -> Case:
+    """A mistake in the scenario of platform designs."""
+    return Case(name, PLATFORMS, old, new, says)
 
 
 YAML = [
@@ -657,4 +662,69 @@ EFFECT_DESIGNS = [
     effects("pauses of times", "follow_up_months: 2", "accrual_at_looks: §pauses", r"accrual pauses for binary endpoints only"),
 ]
 
-CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES, *BASKET_DESIGNS, *EFFECT_DESIGNS]
+PLATFORM_DESIGNS = [
+    platforms("arm that enters when the trial has closed", "second: {enters_at_month: 6", "second: {enters_at_month: §60", r"month 60: the arm can never enter.*Lower it"),
+    platforms("arm that enters after the last patient", "enters_at_patients: 30", "enters_at_patients: §120", r"the arm can never enter: there are 120 patients in all"),
+    platforms("arms that all wait for patients", "arms: {first: {}, second: {enters_at_month: 6, strata: [breast]}", "arms: {first: {enters_at_patients: §10}, second: {enters_at_patients: 5}", r"no arm can ever enter: each waits.*Let one enter at 0"),
+    platforms("arm that enters at random, and none comes", "third: {enters_at_patients: 30}", "third: {enters_at_month: §random}", r"can never enter: nothing says how many.*new_arms_per_year"),
+    platforms("arms at random that there are not", "    arms_at_once: 2", "    §new_arms_per_year: 2\n    arms_at_once: 2", r"no arm enters at random"),
+    platforms("more arms than places for ever", "    looks: {patients: [80]}\n    keep_best: [2]\n    analysis: {kind: difference_of_means, sd: 1}\n    rules:\n      - {stop_for: efficacy, boundary: obrien_fleming, alpha: 0.025}\n      - {stop_for: futility, at: interim, when: {statistic: z, is_below: 0}}", "    arms_at_once: §2\n    analysis: {kind: difference_of_means, sd: 1}\n    rules:\n      - {stop_for: efficacy, boundary: obrien_fleming, alpha: 0.025}", r"fewer than the 3 arms, and no place is ever free again.*Add looks or max_per_arm"),
+    platforms("arm under trial that is unknown", "arms: {first: {}", "arms: {§frist: {}", r"unknown arm.*Did you mean first"),
+    platforms("arm under trial that is the control", "arms: {first: {}", "arms: {§usual: {}", r"is the control, which is always there"),
+    platforms("stratum of an arm that is unknown", "strata: [breast]", "strata: [§breasts]", r"unknown stratum.*Did you mean breast"),
+    platforms("control that is unknown", "max_per_arm: 40", "max_per_arm: 40\n    control: §usally", r"unknown arm"),
+    platforms("control and none", "without_control: true", "without_control: true\n    §control: usual", r"contradicts without_control"),
+    platforms("no control at all", "usual: {control: true}", "usual: {}", r"which arm is the control.*without_control: true"),
+    platforms("shares that sum to more than there is", "floor: 0.1", "floor: §0.6", r"2 arms with such shares have more than there is.*up to 0\.375"),
+    platforms("shares that sum to less than there is", "floor: 0.1", "cap: §0.2", r"have less than there is.*0\.375 or more"),
+    platforms("control with all", "control_share: 0.25", "control_share: §1.0", r"leaves nothing.*above 0 and below 1"),
+    platforms("adaptation without data", "looks: {evaluable: [40, 60, 80]}", "keep_best: []", r"there is no interim look: nothing would ever be known"),
+    platforms("adaptation without a control", "max_patients: 100", "max_patients: 100\n    looks: {patients: [50]}\n    allocation: {kind: §trippa}", r"compares with a control, and there is none. Use thall_wathen"),
+    platforms("shares that follow what is unknown", "follows: {endpoint: response", "follows: {endpoint: §responses", r"unknown endpoint.*Did you mean response"),
+    platforms("shares that follow by another analysis", "analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}}}", "analysis: {kind: §gamma_exponential, prior: {events: 1, months: 1}}}}", r"does not go with the endpoint response, of kind binary"),
+    platforms("best of a test", "allocation: {kind: trippa, follows: {endpoint: response, analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}}}", "allocation: {kind: top_two}", r"says nothing of the probability to be best.*trippa"),
+    platforms("graduation to nothing", "    confirmatory_trial: {patients: 200}\n", "", r"nothing says what the next trial is.*confirmatory_trial: \{patients"),
+    platforms("next trial of no size", "{patients: 200}", "§{alpha: 0.05}", r"either patients or events.*Give one"),
+    platforms("next trial of events", "{patients: 200}", "{§events: 200}", r"no size of a trial of this endpoint.*Say patients"),
+    platforms("look after the last patient of all arms", "[40, 60, 80]", "[40, 60, §121]", r"after the last patient \(max_patients: 120\)"),
+    platforms("look at events of no times", "evaluable: [40, 60, 80]", "§events: [40, 60, 80]", r"of a time to an event.*Use evaluable"),
+    platforms("looks at arms in two units", "patients: [80]}", "patients: [80], §months: [6]}", r"contradicts patients.*Remove one"),
+    platforms("calendar looks that end before they begin", "looks: {patients: [80]}", "looks: {months: {from: 12, every: 3, to: §6}}", r"comes before the first look, 12"),
+    platforms("best of none", "    looks: {patients: [80]}\n", "", r"speaks after interim looks, and there is none"),
+    platforms("best at looks that there are not", "keep_best: [2]", "§keep_best: [2, 1]", r"a number for each interim look.*2 numbers.*allowed: 1"),
+    platforms("analysis of another endpoint", "analysis: {kind: log_rank}", "analysis: {kind: §beta_binomial, prior: {alpha: 1, beta: 1}}", r"does not go with the endpoint os.*allowed: gamma_exponential, log_rank"),
+    platforms("prior of an unknown arm", "prior: {alpha: 1, beta: 1}}\n    confirmatory", "prior: {alpha: 1, beta: 1}, priors: {§forth: {alpha: 1, beta: 2}}}\n    confirmatory", r"unknown arm of this design"),
+    platforms("prior of one arm only", "prior: {alpha: 1, beta: 1}}\n    confirmatory", "§priors: {usual: {alpha: 1, beta: 2}}}\n    confirmatory", r"says no prior of first"),
+    platforms("quantity that the analysis has not", "probability_that: difference, above: 0", "probability_that: §hazard_ratio, above: 1", r"no quantity of the analysis beta_binomial.*allowed: best, difference, rate"),
+    platforms("difference without a control", "{probability_that: best, exceeds: 0.95}", "{probability_that: §difference, above: 0, exceeds: 0.95}", r"compares with a control, and there is none"),
+    platforms("best with a bound", "{probability_that: best, exceeds: 0.95}", "{probability_that: best, §above: 0, exceeds: 0.95}", r"goes with a probability_that of a quantity"),
+    platforms("rate beyond one", "probability_that: rate, above: 0.1", "probability_that: rate, above: §1.1", r"a rate lies between 0 and 1"),
+    platforms("probability beyond one", "is_below: 0.1}}\n      - {stop_for: efficacy", "is_below: §1.1}}\n      - {stop_for: efficacy", r"a probability lies between 0 and 1"),
+    platforms("statistic of a posterior", "probability_that: rate, above: 0.1", "§statistic: z", r"has no test statistic"),
+    platforms("threshold of an unknown arm", "by_arm: {first", "by_arm: {§frist", r"unknown arm under trial.*Did you mean first"),
+    platforms("thresholds of arms for other looks", "exceeds: [0.99, 0.99, 0.98, 0.97]", "§exceeds: [0.99, 0.98]", r"one number for each look.*2 numbers.*allowed: 4"),
+    platforms("rule at a look of arms that there is not", "at: interim, when: {pred", "at: [1, §5], when: {pred", r"there are 4 looks"),
+    platforms("rule from too many patients", "- {stop_for: efficacy, when: {probability_that: difference", "- {stop_for: efficacy, from_patients: §41, when: {probability_that: difference", r"an arm has 40 patients at most"),
+    platforms("no efficacy on a platform", "rules: [{stop_for: efficacy, when: {statistic: z, exceeds: [3, 2.5, 2]}}]", "§rules: [{stop_for: futility, when: {statistic: z, is_below: 0}}]", r"no rule can conclude efficacy"),
+    platforms("boundary and condition", "boundary: obrien_fleming, alpha: 0.025", "boundary: obrien_fleming, alpha: 0.025, when: {statistic: z, exceeds: 2}", r"either when or boundary.*Both are there"),
+    platforms("boundary without its error", "boundary: obrien_fleming, alpha: 0.025", "boundary: obrien_fleming", r"boundary and alpha go together"),
+    platforms("boundary that is unknown", "boundary: obrien_fleming", "boundary: §obrien", r"obrien_fleming, pocock, triangular|Did you mean"),
+    platforms("boundary for futility", "- {stop_for: efficacy, boundary: obrien_fleming, alpha: 0.025}", "- {stop_for: efficacy, boundary: pocock, alpha: 0.025}\n      - {stop_for: futility, boundary: §pocock, alpha: 0.025}", r"has no boundary for futility.*triangular"),
+    platforms("boundary of looks by months", "looks: {patients: [80]}", "looks: {months: [9]}", r"looks by months do not tell the information.*Add information"),
+    platforms("information at other looks", "boundary: obrien_fleming, alpha: 0.025", "boundary: obrien_fleming, alpha: 0.025, §information: [1, 2, 3]", r"one number for each look.*3 numbers.*allowed: 2"),
+    platforms("efficacy of an arm from what speaks against it", "{probability_that: difference, above: 0", "{probability_that: difference, §below: 0", r"speaks against the treatment.*Say above"),
+    platforms("efficacy of a low z", "{statistic: z, exceeds: [3, 2.5, 2]}", "{statistic: z, §is_below: [3, 2.5, 2]}", r"Turn the comparison round"),
+    platforms("alike beyond all rates", "within: 0.1", "within: §1.5", r"rates lie between 0 and 1.*below 1"),
+    platforms("alike arms of times", "    follow_up_months: 6", "    §ends_if_alike: {within: 0.1, exceeds: 0.9}\n    follow_up_months: 6", r"needs an analysis of rates or means with priors"),
+    platforms("follow-up of rates", "max_per_arm: 40", "max_per_arm: 40\n    §follow_up_months: 3", r"goes with times to an event"),
+    platforms("control replaced with concurrent controls", "max_per_arm: 40", "max_per_arm: 40\n    replace_control: true", r"Say controls: all"),
+    platforms("periods with concurrent controls", "{kind: difference_of_means, sd: 1}", "{kind: period_regression}", r"takes control patients of all times.*Say controls: all"),
+    platforms("pauses on a platform", "max_per_arm: 40", "max_per_arm: 40\n    accrual_at_looks: §pauses", r"accrual goes on where arms come and go. Say continues"),
+    platforms("drift that says nothing", "drift: {per_month: 0.01, steps: [{at_month: 6, by: 0.2}], factors: {first: 2}}", "drift: §{}", r"says no drift.*allowed: per_month, steps, seasonal"),
+    platforms("drift of an unknown arm", "factors: {first: 2}", "factors: {§frist: 2}", r"unknown arm.*Did you mean first"),
+    platforms("mean without its spread", "usual: {mean: 2, sd: 1}", "usual: {§mean: 2}", r"needs a standard deviation. Add sd"),
+    platforms("spread of a rate", "usual: {rate: 0.2}", "usual: {rate: 0.2, §sd: 1}", r"goes with mean or mean_difference only"),
+    platforms("continuous endpoint of one arm", "  champion:\n    kind: platform", "  single: {kind: single_arm, arm: first, endpoint: §cells, max_patients: 10, looks: {evaluable: [10]}, analysis: {kind: exact_binomial, null_rate: 0.2}, rules: [{stop_for: efficacy, when: {number_of: responses, at_least: 4}}]}\n  champion:\n    kind: platform", r"no continuous endpoint.*Use kind: platform"),
+]
+
+CASES = [*YAML, *SHAPES, *POPULATION, *NUMBERS, *TRUTHS, *DESIGNS, *ANALYSES, *RULES, *NAMED, *SIZES, *BASKET_DESIGNS, *EFFECT_DESIGNS, *PLATFORM_DESIGNS]

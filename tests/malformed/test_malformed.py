@@ -8,7 +8,7 @@ import pytest
 from lmd_trialsim.reading import LIMIT, ScenarioError
 from lmd_trialsim.scenario import Scenario
 
-from .bases import BASKETS, EFFECTS, RATES, TIMES
+from .bases import BASKETS, EFFECTS, PLATFORMS, RATES, TIMES
 from .corpus import CASES, Case
 
 LINE = re.compile(r"^.+:\d+:\d+: .+")
@@ -25,7 +25,9 @@ def told(path: Path, text: str) -> list[str]:
     return [line.removeprefix(f"{path}:") for line in lines]
 
 
-@pytest.mark.parametrize("base", [TIMES, RATES, BASKETS, EFFECTS], ids=["times", "rates", "baskets", "effects"])
+@pytest.mark.parametrize(
+    "base", [TIMES, RATES, BASKETS, EFFECTS, PLATFORMS], ids=["times", "rates", "baskets", "effects", "platforms"]
+)
 def test_the_bases_are_valid(base: str, tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text(base)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.naming import Place, unknown
 from lmd_trialsim.checks.rules import looks_beyond
+from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.designs.arm_allocation import FixedAllocation, Follows
 from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
@@ -306,8 +307,23 @@ def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmP
             if words:
                 yield from _of_words(scenario, place, design, condition)
             yield from _of_cut(place, design, rule, condition, [one.name for one in places])
+    if words:
+        yield from complaints_of_sides((*at, "rules"), design.rules, lambda one: _favours(scenario, design, one))
     if not any(rule.stop_for == "efficacy" for rule in design.rules) and not design.without_control:
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
+
+
+def _favours(scenario: Scenario, design: Platform, condition: ArmCondition) -> int:
+    """Return 1 where a large number of the condition speaks for the arm, -1 against it, 0 neither."""
+    if condition.statistic or condition.predictive_probability_of or condition.probability_that == "best":
+        return 1
+    lower = getattr(scenario.endpoints[design.endpoint], "better", "higher") == "lower"
+    if condition.number_of is not None:
+        return 0 if condition.number_of == "events" else (-1 if lower else 1)
+    if condition.probability_that is None:
+        return 0
+    lower = condition.probability_that == "hazard_ratio" or (lower and condition.probability_that != "median")
+    return 1 if (condition.below is not None) == lower else -1
 
 
 def _of_boundary(at: Place, design: Platform, rule: ArmRule) -> Iterator[At]:
