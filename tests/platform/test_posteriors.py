@@ -25,8 +25,8 @@ SIGMAS = 5.0
 EXACT = 1e-9  # what the windows of large counts cut off, and more than either quadrature loses otherwise
 
 
-# Of distributions of scipy.stats, by double exponential quadrature over the probabilities of one of them: integrands are
-# bounded there, poles of densities and all. `higher`: the larger one is the better.
+# Of distributions of scipy.stats, by double exponential quadrature over the probabilities of one of them: integrands
+# are bounded there, poles of densities and all. `higher`: the larger one is the better.
 
 _STEPS = np.linspace(-3.3, 3.3, 89)
 _NODE = 1.0 / (1.0 + np.exp(-math.pi * np.sinh(_STEPS)))

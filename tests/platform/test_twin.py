@@ -151,13 +151,10 @@ truth: {death: {control: {median_months: 6}, first: {hazard_ratio: 2}, second: {
                 third: {median_months: 12}}, drop_out: {per_month: 0.08}}
 """
 LOSSY_REPLACED = LOSSY.replace("missing", "not_evaluable")
-LOSSY_FAILING = LOSSY.replace("missing", "failure").replace(
-    "drop_out_before_assessment: not_evaluable", "drop_out_before_assessment: missing"
-)
+LOSSY_FAILING = LOSSY.replace("missing", "failure").replace("drop_out_before_assessment: not_evaluable",
+                                                           "drop_out_before_assessment: missing")
 AT_ONCE = "endpoint: {assessed_after_months: 0}"
-ONE_BY_ONE = (
-    "first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}"
-)
+ONE_BY_ONE = "first: {}, second: {enters_at_month: 3, max_patients: 12}, third: {enters_at_patients: 15, strata: [a, b]}"
 SHARED = """
 allocation: {kind: thall_wathen, power: 1, burn_in: 12, floor: 0.1, cap: 0.6}
 looks: {patients: {from: 10, every: 8, to: 50}}
@@ -356,11 +353,8 @@ THALL_WATHEN = {
         months_to_decide: 1.1
         {ADAPTIVE}
         """,
-    "thompson, lag": (
-        "{allocation: {kind: thall_wathen, power: 1}, looks: {patients: [10, 18, 26, 34], "
-        "lag_patients: 5}, max_per_arm: 16}",
-        AT_ONCE,
-    ),
+    "thompson, lag": ("{allocation: {kind: thall_wathen, power: 1}, looks: {patients: [10, 18, 26, 34], "
+                      "lag_patients: 5}, max_per_arm: 16}", AT_ONCE),
     "thompson, no control": f"""
         without_control: true
         allocation: {{kind: thall_wathen, power: 0.5, floor: 0.15}}
