@@ -132,6 +132,27 @@ def _solve_for(desk, first, right, arm):
     desk.arms[arm].error = math.sqrt(variance) if known else math.nan
 
 
+@kernel
+def _forget_detached(analysis, desk, control):
+    """Leave no effect to arms to which no chain of common periods leads from the control.
+
+    Some that share periods with each other only have been solved for: against each other.
+    """
+    arms, periods = desk.arms.shape[0], analysis.periods
+    reached, before = 1 << control, 0
+    while reached != before:
+        before = reached
+        for period in range(periods):
+            here = 0
+            for arm in range(arms):
+                here |= int(desk.scratch[2 * (arm * periods + period)] > 0.0) << arm
+            reached |= here if here & reached else 0
+    for arm in range(arms):
+        if not reached >> arm & 1:
+            desk.arms[arm].effect = math.nan
+            desk.arms[arm].error = math.nan
+
+
 @weigh_arms.case
 def weigh_by_periods(analysis: PeriodRegression, desk):
     """Write effect, standard error and degrees of freedom of each arm."""
@@ -149,6 +170,7 @@ def weigh_by_periods(analysis: PeriodRegression, desk):
     for arm in range(arms):
         desk.arms[arm].error *= math.sqrt(variance)
         desk.arms[arm].freedom = freedom
+    _forget_detached(analysis, desk, control)
 
 
 is_a_test(PeriodRegression)

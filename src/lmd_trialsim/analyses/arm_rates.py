@@ -35,7 +35,7 @@ MOST_TABULATED = 6_000_000
 MOST_REMEMBERED = 4_000_000
 """Numbers that are remembered, by a thread."""
 
-EDGE = 7.0
+EDGE = 8.0
 """Standard deviations from its mean, on the scale of the angle, beyond which a density counts as nothing."""
 
 
@@ -51,6 +51,7 @@ class ArmRates(NamedTuple):
     lower: int  # 1 where the lower rate is the better one: non-responses are counted
     compares: int  # 1 where arms are compared with their controls
     node: np.ndarray  # (nodes,) rates
+    rest: np.ndarray  # (nodes,) 1 - rate, to its own last digit: near a rate of 1 a prior may have much of its weight
     weight: np.ndarray  # (nodes,)
     shift: np.ndarray  # (shifts,) differences at which distribution functions are wanted; the first one 0
     bound_kind: np.ndarray  # (bounds,) AGAINST_CONTROL, ABSOLUTE
@@ -63,8 +64,8 @@ class ArmRates(NamedTuple):
     table: np.ndarray  # (kinds * counts, nodes * (1 + shifts)) density times weight, then distribution functions
 
 
-def nodes_for(patients: int, least: float) -> tuple[Array, Array]:
-    """Return rates and weights, (nodes,), good for beta distributions of up to so many patients.
+def nodes_for(patients: int, least: float) -> tuple[Array, Array, Array]:
+    """Return rates, 1 - rates, and weights, (nodes,), good for beta distributions of up to so many patients.
 
     least: the smallest parameter of a prior. Below one half the density has a pole at the end, which a power of the
     variable takes away.
@@ -77,12 +78,14 @@ def nodes_for(patients: int, least: float) -> tuple[Array, Array]:
     up, down = t**power, (1.0 - t) ** power
     angle = 0.5 * math.pi * up / (up + down)
     slope = 0.5 * math.pi * power * (up * down / (t * (1.0 - t))) / (up + down) ** 2
-    rate = np.sin(angle) ** 2
-    return rate, 0.5 * w * slope * np.sin(2.0 * angle)
+    other = 0.5 * math.pi * down / (up + down)  # its complement to a right angle
+    sine, cosine = np.sin(np.minimum(angle, other)), np.cos(np.minimum(angle, other))
+    rate, rest = np.where(angle < other, sine, cosine) ** 2, np.where(angle < other, cosine, sine) ** 2
+    return rate, rest, w * slope * sine * cosine
 
 
 def table_of(
-    pairs: list[tuple[float, float]], patients: int, node: Array, weight: Array, shift: Array
+    pairs: list[tuple[float, float]], patients: int, node: Array, rest: Array, weight: Array, shift: Array
 ) -> tuple[int, Array]:
     """Return (counts up to which densities are tabulated, the table) for beta priors, (kinds,), of pairs (alpha, beta).
 
@@ -94,28 +97,29 @@ def table_of(
     while upto < patients and len(pairs) * (upto + 2) * (upto + 3) // 2 * size <= MOST_TABULATED:
         upto += 1
     points = np.concatenate([node, *(np.clip(node + one, 0.0, 1.0) for one in shift)])
+    rests = np.concatenate([rest, *(np.clip(rest - one, 0.0, 1.0) for one in shift)])
     blocks = []
     for alpha, beta in pairs:
-        below = betainc(alpha, beta, points)[None, :]
+        below = np.where(points < 0.5, betainc(alpha, beta, points), 1.0 - betainc(beta, alpha, rests))[None, :]
         for number in range(upto + 1):
             if number:
-                below = _one_more(below, alpha, beta, number - 1, points)
+                below = _one_more(below, alpha, beta, number - 1, points, rests)
             blocks.append(below.copy())
         first = len(blocks) - upto - 1
         for number in range(upto + 1):
             a, b = alpha + np.arange(number + 1), beta + number - np.arange(number + 1)
             density = np.exp(
-                (a[:, None] - 1.0) * np.log(node) + (b[:, None] - 1.0) * np.log1p(-node) - betaln(a, b)[:, None]
+                (a[:, None] - 1.0) * np.log(node) + (b[:, None] - 1.0) * np.log(rest) - betaln(a, b)[:, None]
             )
             blocks[first + number][:, : len(node)] = weight * density
     return upto, np.concatenate(blocks)
 
 
-def _one_more(below: Array, alpha: float, beta: float, number: int, points: Array) -> Array:
+def _one_more(below: Array, alpha: float, beta: float, number: int, points: Array, rests: Array) -> Array:
     """Return the distribution functions of all counts of one patient more, (number + 2, points)."""
     a, b = alpha + np.arange(number + 1), beta + number - np.arange(number + 1)
     with np.errstate(divide="ignore"):
-        step = np.exp(a[:, None] * np.log(points) + b[:, None] * np.log1p(-points) - betaln(a, b)[:, None])
+        step = np.exp(a[:, None] * np.log(points) + b[:, None] * np.log(rests) - betaln(a, b)[:, None])
     no_response = below + step / b[:, None]
     a_response = below[-1:] - step[-1:] / a[-1]
     return np.asarray(np.clip(np.concatenate([no_response, a_response]), 0.0, 1.0))
@@ -138,20 +142,21 @@ def _fill(analysis, row, a, b):
         rate = analysis.node[node]
         row[node] = 0.0
         if low <= rate <= high:
-            power = (a - 1.0) * math.log(rate) + (b - 1.0) * math.log1p(-rate)
+            power = (a - 1.0) * math.log(rate) + (b - 1.0) * math.log(analysis.rest[node])
             row[node] = analysis.weight[node] * math.exp(power - constant)
     for shift in range(analysis.shift.shape[0]):
         for node in range(nodes):
             rate = analysis.node[node] + analysis.shift[shift]
-            below = 1.0 if rate >= high else 0.0
-            if low < rate < high:
-                below = beta_cdf(a, b, rate)
+            rest = analysis.rest[node] - analysis.shift[shift]
+            below = 1.0 if rate > high or rest <= 0.0 else 0.0
+            if low < rate <= high and rest > 0.0:
+                below = beta_cdf(a, b, rate) if rate < 0.5 else 1.0 - beta_cdf(b, a, rest)
             row[(1 + shift) * nodes + node] = below
 
 
 @kernel
 def _window(a, b):
-    """Return the rates between which Beta(a, b) lies, but for 1e-11."""
+    """Return the rates between which Beta(a, b) lies, but for 1e-10."""
     middle = math.asin(math.sqrt(a / (a + b)))
     reach = EDGE * 0.5 / math.sqrt(a + b)
     return math.sin(max(middle - reach, 0.0)) ** 2, math.sin(min(middle + reach, 0.5 * math.pi)) ** 2

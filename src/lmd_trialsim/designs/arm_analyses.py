@@ -84,9 +84,9 @@ class ArmBetaBinomial(Spec):
             for number, effect in enumerate(frame.effects)
         ]
         within = section(frame.within) if frame.within else 0
-        node, weight = nodes_for(frame.most, min(min(pair) for pair in pairs))
+        node, rest, weight = nodes_for(frame.most, min(min(pair) for pair in pairs))
         distinct = list(dict.fromkeys(pairs))
-        tabulated, table = table_of(distinct, frame.most, node, weight, np.array(shifts))
+        tabulated, table = table_of(distinct, frame.most, node, rest, weight, np.array(shifts))
         size = table.shape[1]
         entries = 1
         if tabulated < frame.most:
@@ -98,6 +98,7 @@ class ArmBetaBinomial(Spec):
             lower=int(frame.lower),
             compares=int(frame.control),
             node=node,
+            rest=rest,
             weight=weight,
             shift=np.array(shifts),
             bound_kind=np.array([ABSOLUTE if alone else AGAINST_CONTROL for alone in absolute] or [0]),
