@@ -82,7 +82,7 @@ def _panel(low: float, high: float, patients: int, least: float) -> tuple[Array,
     """Return the same for the rates between two ends; nodes are close to both, where there may be corners or poles."""
     power = max(1.0, 0.5 / least)
     part = (math.asin(math.sqrt(high)) - math.asin(math.sqrt(low))) / (0.5 * math.pi)
-    count = 8 * math.ceil((8.0 + (8.0 + 4.8 * math.sqrt(patients)) * part**0.8) * power / 8.0)
+    count = 8 * math.ceil((16.0 + (8.0 + 5.6 * math.sqrt(patients)) * part**0.8) * power / 8.0)
     x, w = roots_legendre(count)
     t = 0.5 * (1.0 + x)
     # The angle rises as t ** power at 0, and as (1 - t) ** power at the other end: a smooth step between.
