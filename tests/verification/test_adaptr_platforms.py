@@ -26,9 +26,10 @@ UNIFORM = {"kind": "beta_binomial", "prior": {"alpha": 1, "beta": 1}}
 SURE = 0.9814318
 
 # adaptr 1.4.0, README: setup_trial_binom(arms = c("A", "B", "C"), true_ys = c(0.25, 0.20, 0.30),
-# min_probs = rep(0.2, 3), data_looks = seq(300, 2000, 100), randomised_at_looks = c(seq(400, 2000, 100), 2000), equivalence_prob = 0.9,
-# equivalence_diff = 0.05, superiority = 0.9814318, highest_is_best = FALSE), 10,000 trials. It decides from 5,000 draws
-# of the posterior at each look: noisy probabilities cross a threshold a little more often than exact ones do.
+# min_probs = rep(0.2, 3), data_looks = seq(300, 2000, 100), randomised_at_looks = c(seq(400, 2000, 100), 2000),
+# equivalence_prob = 0.9, equivalence_diff = 0.05, superiority = 0.9814318, highest_is_best = FALSE), 10,000 trials.
+# It decides from 5,000 draws of the posterior at each look: noisy probabilities cross a threshold a little more often
+# than exact ones do.
 README = {
     "without_control": True,
     "max_patients": 2000,

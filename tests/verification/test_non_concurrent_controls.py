@@ -84,7 +84,7 @@ def test_pooled_controls_are_biased_by_the_time_between_and_adjusted_ones_are_no
 
 
 def test_a_drift_of_one_arm_alone_is_not_adjusted_for():
-    # The model is of one trend for all: where the last arm has its own, the estimate takes it for effect.
+    # The model is of one trend for all: that of an arm by itself, twice as steep, is taken for an effect.
     rows = rows_of(scenario(0.5, factors={LAST: 2.0}), 2_000, seed=83)
     for name in ("period", "separate"):
         assert rows[name].get("bias", LAST).estimate > 0.1
