@@ -418,6 +418,17 @@ class NaivePlatform:
             for arm in open_arms
         }
 
+    def shares_by_doubly_adaptive(self, open_arms):
+        def part(arm):
+            known, responses = self.counts([person for person in self.known if person.arm == arm.number])
+            rate = ((known - responses if self.lower else responses) + 0.5) / (known + 1)
+            return math.sqrt(rate * (1 - rate) if self.allocation["target"] == "neyman" else rate)
+
+        total, gamma = sum(map(part, open_arms)), self.allocation.get("gamma", 2)
+        taken = sum(arm.taken + 1 for arm in open_arms)
+        targets = {arm.number: (part(arm) / total, (arm.taken + 1) / taken) for arm in open_arms}
+        return {number: target * (target / present) ** gamma for number, (target, present) in targets.items()}
+
     def within_limits(self, shares):
         """Fix the control's share, and hold the others between floor and cap."""
         how, fixed = self.allocation, {}

@@ -435,12 +435,25 @@ TOP_TWO = {
         {ADAPTIVE}
         """,
 }
+COIN = {
+    "coin, Neyman": f"{{allocation: {{kind: doubly_adaptive, target: neyman, burn_in: 12}}, {ADAPTIVE}}}",
+    "coin, one by one": f"""
+        allocation: {{kind: doubly_adaptive, target: rsihr, gamma: 0.7, floor: 0.1}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 14
+        {ADAPTIVE}
+        """,
+    "coin, lower is better": (
+        f"{{allocation: {{kind: doubly_adaptive, target: rsihr}}, {ADAPTIVE}, {LOWER}}}",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
 ELSEWHERE = {
     "thompson by month": "{allocation: {kind: thall_wathen, power: 1}, looks: {months: {from: 2, every: 2, to: 12}}}",
     "thompson in each": "{allocation: {kind: thall_wathen, power: 1}, looks: {in_each: [4, 8]}, max_per_arm: 14}",
     "thompson, evaluable": "allocation: {kind: thall_wathen, power: 1}",
 }
-CASES = {**EVALUABLE, **BY_PATIENTS, **BY_MONTHS, **IN_EACH, **THALL_WATHEN, **TRIPPA, **TOP_TWO, **ELSEWHERE}
+CASES = {**EVALUABLE, **BY_PATIENTS, **BY_MONTHS, **IN_EACH, **THALL_WATHEN, **TRIPPA, **TOP_TWO, **COIN, **ELSEWHERE}
 
 
 def design_of(changes):

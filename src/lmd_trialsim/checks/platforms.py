@@ -156,6 +156,10 @@ def _of_allocation(scenario: Scenario, at: Place, design: Platform, places: list
             text = "the population has no strata. Say population: strata:, or remove it."
             yield At((*here, "stratify_by"), text, key=True)
         return
+    followed = allocation.follows.analysis if allocation.follows is not None else design.analysis
+    if allocation.kind == "doubly_adaptive" and followed.kind != "beta_binomial":
+        text = "follows response rates; use it with analysis: {kind: beta_binomial}, or let it follow such an endpoint"
+        yield At((*here, "kind"), text, got="doubly_adaptive", way_out="Or use thall_wathen.")
     if allocation.follows is not None:
         yield from _of_early(scenario, here, design, allocation.follows)
     if design.looks is None:

@@ -116,8 +116,21 @@ class TopTwoAllocation(AdaptiveAllocation):
     leader: PlainProbability = Field(0.5, description="probability that the leader is taken")
 
 
+class BiasedCoinAllocation(AdaptiveAllocation):
+    """The doubly adaptive biased coin: shares lean to a target that follows the rates, and to catching up with it."""
+
+    kind: Literal["doubly_adaptive"]
+    target: Literal["neyman", "rsihr"] = Field(
+        description="neyman: in proportion to sqrt(p (1 - p)), for power; rsihr: to sqrt(p), p of what is wanted"
+    )
+    gamma: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
+        2.0, description="how strongly it catches up; 0: the target itself"
+    )
+
+
 ArmAllocation = Annotated[
-    FixedAllocation | ThallWathenAllocation | TrippaAllocation | TopTwoAllocation, Field(discriminator="kind")
+    FixedAllocation | ThallWathenAllocation | TrippaAllocation | TopTwoAllocation | BiasedCoinAllocation,
+    Field(discriminator="kind"),
 ]
 
 
@@ -176,6 +189,13 @@ class ByBetter(NamedTuple):
     catch_up_exponent: float
 
 
+class BiasedCoin(NamedTuple):
+    """The doubly adaptive biased coin (Hu and Zhang 2004, equation 2.2)."""
+
+    neyman: float  # exponent of 1 - p in the target: one half for Neyman's, 0 for that of Rosenberger et al. 2001
+    gamma: float
+
+
 class TopTwo(NamedTuple):
     """The probability to be best, or second to another (Russo 2020, section 3)."""
 
@@ -198,6 +218,8 @@ def allocation_of(spec: Any, arms: list[str], early: EarlyEndpoint | None = None
         rule = ByBest(*_power(spec.power))
     elif isinstance(spec, TrippaAllocation):
         rule = ByBetter(*_power(spec.power), *_power(spec.catch_up))
+    elif isinstance(spec, BiasedCoinAllocation):
+        rule = BiasedCoin(0.5 if spec.target == "neyman" else 0.0, spec.gamma)
     else:
         rule = TopTwo(spec.leader)
     share = math.nan if spec.control_share is None else spec.control_share
@@ -410,6 +432,31 @@ def shares_of_top_two(rule: TopTwo, analysis, desk, information):
                 rest += desk.arms[other].best if other != leader else 0.0
             arm.share += desk.arms[leader].best / rest if rest > 0.0 else 0.0
         arm.share = arm.best * (rule.leader + (1.0 - rule.leader) * arm.share)
+
+
+@kernel
+def _target(rule, analysis, arm):
+    """Return the arm's part in the target, by its rate with half a response and half a failure more."""
+    wanted = arm.patients - arm.responses if analysis.lower else arm.responses
+    rate = (wanted + 0.5) / (arm.patients + 1.0)
+    return math.sqrt(rate) * (1.0 - rate) ** rule.neyman
+
+
+@raw_shares.case
+def shares_by_coin(rule: BiasedCoin, analysis, desk, information):
+    """target * (target / present part) ** gamma, of the open arms; one patient more in each arm, that none has 0."""
+    total, taken = 0.0, 0.0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        if is_open(arm):
+            total += _target(rule, analysis, arm)
+            taken += arm.enrolled + 1.0
+    for number in range(desk.arms.shape[0]):
+        arm = desk.arms[number]
+        arm.share = 0.0
+        if is_open(arm):
+            target = _target(rule, analysis, arm) / total
+            arm.share = target * (target * taken / (arm.enrolled + 1.0)) ** rule.gamma
 
 
 @draw_arm.case
