@@ -23,7 +23,7 @@ from lmd_trialsim.evidence.quantities import FIFTY_YEARS
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
-from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, Randomising
+from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, CONTROLS_TESTED, Randomising
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.lowering import endpoint_of, means_of, rates_of, shares_of
 from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
@@ -41,7 +41,13 @@ QUESTIONS = {
     "predictive_probability_of": PREDICTIVE,
 }
 VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
-CONTROLS = {"concurrent": CONTROLS_OPEN, "concurrently_eligible": CONTROLS_ELIGIBLE, "all": CONTROLS_ALL}
+CONTROLS = {
+    "concurrent": CONTROLS_OPEN,
+    "concurrently_eligible": CONTROLS_ELIGIBLE,
+    "all": CONTROLS_ALL,
+    "test_then_pool": CONTROLS_TESTED,
+}
+POOL_LEVEL = 0.1
 
 
 class PlatformSetting(NamedTuple):
@@ -320,6 +326,7 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomi
         design.max_months or math.inf,
         0 if setting.control is not None else -1,
         CONTROLS[design.controls],
+        float(ndtri(1.0 - 0.5 * (design.pool_level or POOL_LEVEL))),
     )
 
 

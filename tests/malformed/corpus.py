@@ -719,6 +719,8 @@ PLATFORM_DESIGNS = [
     platforms("follow-up of rates", "max_per_arm: 40", "max_per_arm: 40\n    §follow_up_months: 3", r"goes with times to an event"),
     platforms("control replaced with concurrent controls", "max_per_arm: 40", "max_per_arm: 40\n    replace_control: true", r"Say controls: all"),
     platforms("periods with concurrent controls", "{kind: difference_of_means, sd: 1}", "{kind: period_regression}", r"takes control patients of all times.*Say controls: all"),
+    platforms("level of no pooling", "max_per_arm: 40", "max_per_arm: 40\n    §pool_level: 0.1", r"goes with controls: test_then_pool"),
+    platforms("coin of no rates", "{kind: trippa, follows: {endpoint: response, analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}}}", "{kind: §doubly_adaptive, target: rsihr}", r"follows response rates.*thall_wathen"),
     platforms("pauses on a platform", "max_per_arm: 40", "max_per_arm: 40\n    accrual_at_looks: §pauses", r"accrual goes on where arms come and go. Say continues"),
     platforms("drift that says nothing", "drift: {per_month: 0.01, steps: [{at_month: 6, by: 0.2}], factors: {first: 2}}", "§drift: {}", r"says no drift.*allowed: per_month, steps, seasonal"),
     platforms("drift of an unknown arm", "factors: {first: 2}", "factors: {§frist: 2}", r"unknown arm.*Did you mean first"),

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.special import betainc, betaln
 from scipy.stats import beta as beta_distribution
+from scipy.stats import norm
 
 from lmd_trialsim.reference.twin.courses import fate, rate
 from lmd_trialsim.reference.twin.people import chosen, month_expecting
@@ -464,8 +465,18 @@ class NaivePlatform:
         controls = [person for person in self.known if person.arm == 0]
         if which == "all":
             return controls
-        among = "open_then" if which == "concurrent" else "could_get"
-        return [person for person in controls if arm.number in getattr(person, among)]
+        among = "could_get" if which == "concurrently_eligible" else "open_then"
+        found = [person for person in controls if arm.number in getattr(person, among)]
+        return controls if which == "test_then_pool" and self.are_alike(found, controls) else found
+
+    def are_alike(self, found, controls):
+        """Whether the control patients of other times do not differ from those that are found."""
+        (n, x), (m, y) = self.counts(found), self.counts([person for person in controls if person not in found])
+        if not n or not m or x + y in (0, n + m):
+            return True
+        rate = (x + y) / (n + m)
+        z = (x / n - y / m) / math.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
+        return abs(z) < norm.isf(self.spec.get("pool_level", 0.1) / 2)
 
     def of_control(self, arm):
         return self.posterior(self.arms[0], self.controls_of(arm))

@@ -435,6 +435,10 @@ TOP_TWO = {
         {ADAPTIVE}
         """,
 }
+POOLED = {
+    "test then pool": f"{{controls: test_then_pool, arms: {{{ONE_BY_ONE}}}, max_per_arm: 16}}",
+    "test then pool, often not": f"{{controls: test_then_pool, pool_level: 0.8, arms: {{{ONE_BY_ONE}}}}}",
+}
 COIN = {
     "coin, Neyman": f"{{allocation: {{kind: doubly_adaptive, target: neyman, burn_in: 12}}, {ADAPTIVE}}}",
     "coin, one by one": f"""
@@ -453,7 +457,18 @@ ELSEWHERE = {
     "thompson in each": "{allocation: {kind: thall_wathen, power: 1}, looks: {in_each: [4, 8]}, max_per_arm: 14}",
     "thompson, evaluable": "allocation: {kind: thall_wathen, power: 1}",
 }
-CASES = {**EVALUABLE, **BY_PATIENTS, **BY_MONTHS, **IN_EACH, **THALL_WATHEN, **TRIPPA, **TOP_TWO, **COIN, **ELSEWHERE}
+CASES = {
+    **EVALUABLE,
+    **BY_PATIENTS,
+    **BY_MONTHS,
+    **IN_EACH,
+    **THALL_WATHEN,
+    **TRIPPA,
+    **TOP_TWO,
+    **COIN,
+    **POOLED,
+    **ELSEWHERE,
+}
 
 
 def design_of(changes):

@@ -75,6 +75,11 @@ def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> I
     wrong = list(_of_analysis(scenario, at, design))
     yield from wrong
     yield from _of_rules(scenario, at, design, places, words=not wrong)
+    if design.pool_level is not None and design.controls != "test_then_pool":
+        yield At((*at, "pool_level"), "goes with controls: test_then_pool. Remove it.", key=True)
+    if design.controls == "test_then_pool" and (design.without_control or design.analysis.kind == "log_rank"):
+        text = "pools sums over control patients; the log-rank test has none, and without a control there is nothing"
+        yield At((*at, "controls"), text, way_out="Say concurrent.")
     if design.accrual_at_looks == "pauses":
         yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
 

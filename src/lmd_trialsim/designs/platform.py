@@ -227,10 +227,13 @@ class Platform(DesignSpec):
     new_arms_per_year: PlainPositiveRate | None = Field(
         None, description="arms that become ready at random, of those that enter at random"
     )
-    controls: Literal["concurrent", "concurrently_eligible", "all"] = Field(
+    controls: Literal["concurrent", "concurrently_eligible", "all", "test_then_pool"] = Field(
         "concurrent",
         description="the control patients an arm is compared with: those who came while it was open, those among them "
-        "who could have got it, or all",
+        "who could have got it, all, or all where these do not differ from the concurrent ones",
+    )
+    pool_level: PlainOpenProbability | None = Field(
+        None, description="with test_then_pool: two-sided level of the test, 0.1 where not said"
     )
     allocation: ArmAllocation = Field(
         default_factory=lambda: FixedAllocation.model_validate({"kind": "fixed"}),

@@ -15,7 +15,17 @@ from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import CLOSED, CONTROLS_ALL, open_trial, runs, share_controls, somebody_comes
+from lmd_trialsim.kernel.randomising import (
+    CLOSED,
+    CONTROLS_ALL,
+    CONTROLS_TESTED,
+    forget_arms,
+    open_trial,
+    runs,
+    share_controls,
+    somebody_comes,
+    test_and_pool,
+)
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
 from lmd_trialsim.kernel.seams import (
     all_alike,
@@ -39,9 +49,13 @@ def observe_all(plan, desk, month):
     state = desk.state[0]
     upto = state.enrolled if state.exhausted else known_at(plan.schedule, desk)
     state.month = month
+    if plan.randomising.controls == CONTROLS_TESTED:
+        forget_arms(desk)  # the last look may have pooled
     observe_arms(plan.randomising.endpoint, desk, month, upto)
     if plan.randomising.controls == CONTROLS_ALL:
         share_controls(desk)
+    elif plan.randomising.controls == CONTROLS_TESTED:
+        test_and_pool(plan.randomising.endpoint, desk, plan.randomising.pool_below)
 
 
 @kernel

@@ -11,14 +11,14 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, write_arrivals
+from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, times_differ, write_arrivals
 
 CLOSED = 2
 """state.exhausted where the trial closed as it stood."""
 
-CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE = 0, 1, 2
-"""Randomising.controls: an arm is compared with all control patients, those who came while it was open, or those among
-them who could have got it."""
+CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE, CONTROLS_TESTED = 0, 1, 2, 3
+"""Randomising.controls: an arm is compared with all control patients, those who came while it was open, those among
+them who could have got it, or with all where these do not differ from those who came while it was open."""
 
 
 class Randomising(NamedTuple):
@@ -41,6 +41,7 @@ class Randomising(NamedTuple):
     closes: float  # month at which the trial closes as it stands; inf where it does not
     control: int  # 0, or -1 where there is none
     controls: int  # CONTROLS_ALL, ...
+    pool_below: float  # z of the difference between control patients of both times below which they are pooled
 
 
 @kernel
@@ -229,7 +230,7 @@ def take_or_turn_away(plan, stream, desk, month):
         state.period += 1
         state.are_open = are_open
     person.period = state.period
-    person.matches = are_open if plan.controls == CONTROLS_OPEN else eligible
+    person.matches = eligible if plan.controls == CONTROLS_ELIGIBLE else are_open
     admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     note_early(plan.allocation, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     state.enrolled += 1
@@ -252,15 +253,29 @@ def share_controls(desk):
     control = desk.state[0].control
     if control < 0:
         return
-    of = desk.arms[control]
+    for number in range(desk.arms.shape[0]):
+        compare_with_all(desk.arms[number], desk.arms[control])
+
+
+@kernel
+def compare_with_all(arm, control):
+    """Compare the arm with all patients of the control."""
+    arm.control_patients = control.patients
+    arm.control_responses = control.responses
+    arm.control_events = control.events
+    arm.control_months = control.months
+    arm.control_total = control.total
+    arm.control_squares = control.squares
+
+
+@kernel
+def test_and_pool(endpoint, desk, pool_below):
+    """Compare each arm with all patients of the control, where those of other times do not differ from its own."""
+    control = desk.arms[desk.state[0].control]
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        arm.control_patients = of.patients
-        arm.control_responses = of.responses
-        arm.control_events = of.events
-        arm.control_months = of.months
-        arm.control_total = of.total
-        arm.control_squares = of.squares
+        if number != desk.state[0].control and abs(times_differ(endpoint, arm, control)) < pool_below:
+            compare_with_all(arm, control)
 
 
 @kernel

@@ -176,6 +176,14 @@ def observe_arms(endpoint, desk, month, upto):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def times_differ(endpoint, arm, control):  # type: ignore[no-untyped-def]
+    """Return the z of the difference between the control patients that the arm is compared with and all others.
+
+    0 where either are too few to tell.
+    """
+
+
+@Seam
 def settle(schedule, desk, look):  # type: ignore[no-untyped-def]
     """Return the month at which look number `look` is due, as far as the patients taken tell; else inf."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from lmd_trialsim.kernel.seams import (
     observe_arms,
     observe_cells,
     outcome_of,
+    times_differ,
 )
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
@@ -103,6 +105,29 @@ def observe_binary_arms(endpoint: Binary, desk, month, upto):
 def observe_lossy_binary_arms(endpoint: LossyBinary, desk, month, upto):
     """Add those whose assessment has come due."""
     count_assessed_in_arms(endpoint.delay, desk, month, upto)
+
+
+@kernel
+def _rates_differ(arm, control):
+    """Return the z of two proportions, its variance pooled."""
+    n, m = arm.control_patients, control.patients - arm.control_patients
+    rate = control.responses / max(control.patients, 1)
+    variance = rate * (1.0 - rate) * (1.0 / max(n, 1) + 1.0 / max(m, 1))
+    if n == 0 or m == 0 or variance <= 0.0:
+        return 0.0
+    return (arm.control_responses / n - (control.responses - arm.control_responses) / m) / math.sqrt(variance)
+
+
+@times_differ.case
+def rates_of_times_differ(endpoint: Binary, arm, control):
+    """As proportions."""
+    return _rates_differ(arm, control)
+
+
+@times_differ.case
+def lossy_rates_of_times_differ(endpoint: LossyBinary, arm, control):
+    """As proportions."""
+    return _rates_differ(arm, control)
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, observe_arms
+from lmd_trialsim.kernel.seams import admit, observe_arms, times_differ
 from lmd_trialsim.kernel.special import normal_quantile
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
@@ -71,3 +72,14 @@ def observe_values_of_arms(endpoint: Continuous, desk, month, upto):
                     of.control_patients += 1
                     of.control_total += person.value
                     of.control_squares += person.value * person.value
+
+
+@times_differ.case
+def means_of_times_differ(endpoint: Continuous, arm, control):
+    """As means, with the variance of all control patients."""
+    n, m = arm.control_patients, control.patients - arm.control_patients
+    if n == 0 or m == 0 or n + m < 3:
+        return 0.0
+    variance = (control.squares - control.total * control.total / (n + m)) / (n + m - 1.0)
+    difference = arm.control_total / n - (control.total - arm.control_total) / m
+    return difference / math.sqrt(variance * (1.0 / n + 1.0 / m)) if variance > 0.0 else 0.0

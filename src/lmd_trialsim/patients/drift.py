@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.evidence.quantities import Months, Spec
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, observe_arms, observe_cells, shifted
+from lmd_trialsim.kernel.seams import admit, observe_arms, observe_cells, shifted, times_differ
 from lmd_trialsim.patients.binary import Binary, LossyBinary
 from lmd_trialsim.patients.continuous import Continuous
 from lmd_trialsim.patients.course import Level
@@ -152,3 +152,9 @@ def observe_drifting_arms(endpoint: Drifting, desk, month, upto):
 def observe_drifting_cells(endpoint: Drifting, delay, desk, month):
     """As the endpoint does."""
     observe_cells(endpoint.endpoint, delay, desk, month)
+
+
+@times_differ.case
+def drifting_times_differ(endpoint: Drifting, arm, control):
+    """As the endpoint does."""
+    return times_differ(endpoint.endpoint, arm, control)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,15 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import forget_arms
-from lmd_trialsim.kernel.seams import admit, arrival_month, draw_course, observe, observe_arms, observe_cells
+from lmd_trialsim.kernel.seams import (
+    admit,
+    arrival_month,
+    draw_course,
+    observe,
+    observe_arms,
+    observe_cells,
+    times_differ,
+)
 from lmd_trialsim.patients.hazard import Hazards, months_to_event
 
 
@@ -101,6 +110,16 @@ def observe_times_of_arms(endpoint: TimeToEvent, desk, month, upto):
                     of.control_patients += 1
                     of.control_events += person.status
                     of.control_months += person.follow
+
+
+@times_differ.case
+def hazards_of_times_differ(endpoint: TimeToEvent, arm, control):
+    """As logarithms of exponential rates, whose variance is one over the events."""
+    d, e = arm.control_events, control.events - arm.control_events
+    if d == 0 or e == 0:
+        return 0.0
+    ratio = d / arm.control_months * (control.months - arm.control_months) / e
+    return math.log(ratio) / math.sqrt(1.0 / d + 1.0 / e)
 
 
 @observe.case
