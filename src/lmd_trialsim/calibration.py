@@ -18,8 +18,10 @@ from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.cut_off import CutOff
 from lmd_trialsim.designs.generic import General
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.effects import is_null
 from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
+from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
 from lmd_trialsim.reference.exact import exact, why_not
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import Row, run
@@ -87,7 +89,7 @@ class Search:
     ) -> None:
         self.scenario, self.name, self.each = scenario, design, each
         self.design: Any = scenario.designs[design]
-        if not isinstance(self.design, Basket | General):
+        if not isinstance(self.design, Basket | Platform | General):
             raise ValueError(f"A {self.design.kind} design sets its own cut-offs: write it out as a single_arm design.")
         self.cut_off = CutOff.of(self.design, rules)
         self.replicates = scenario.run.replicates if replicates is None else replicates
@@ -102,11 +104,15 @@ class Search:
         """The name of the characteristic that is kept; rules that may be overruled earn the design nothing."""
         if any(getattr(rule, "binding", None) is False for rule in self.design.rules):
             return "success_ignoring_non_binding_rules"
-        return "type_i_error" if self.each or not isinstance(self.design, Basket) else "family_wise_error"
+        return "type_i_error" if self.each or not isinstance(self.design, Basket | Platform) else "family_wise_error"
 
     @property
     def may_rise(self) -> bool:
-        """Whether some rule for efficacy speaks of baskets at an interim look."""
+        """Whether some rule for efficacy speaks of baskets or arms at an interim look."""
+        if isinstance(self.design, Platform):
+            return any(
+                min(self.design.rules[rule].looks(self.design.look_count)) == 0 for rule, _ in self.cut_off.places
+            )
         if not isinstance(self.design, Basket):
             return False
         count = BasketSetting.of(self.scenario, self.name).looks
@@ -252,6 +258,9 @@ def can_be_listed(scenario: Scenario, design: str, truths: Iterable[str]) -> boo
 def _has_error(scenario: Scenario, design: str, truth: str) -> bool:
     if isinstance(scenario.designs[design], Basket):
         return any(null_cells(BasketSetting.of(scenario, design), truth) or ())
+    if isinstance(scenario.designs[design], Platform):
+        arms = PlatformSetting.of(scenario, design)
+        return any(null_arms(arms, truth)[int(arms.control is not None) :])
     return bool(is_null(scenario, design, truth))
 
 

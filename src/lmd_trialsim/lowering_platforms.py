@@ -19,7 +19,6 @@ from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, P
 from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmLimits, ArmPlan
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
-from lmd_trialsim.evidence.quantities import FIFTY_YEARS
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
@@ -121,10 +120,10 @@ class PlatformSetting(NamedTuple):
         return self.design.max_patients
 
     def _by_stratum(self, truth: str) -> Array:
-        """Return the true rate, or median in months, of each arm in each stratum, (arms, strata)."""
+        """Return true rate, mean, or months free of the event in five years, (arms, strata)."""
         strata = self.scenario.population.stratum_names()
         if self.endpoint.kind == "time_to_event":
-            return np.array([[min(curve.median(), FIFTY_YEARS) for curve in row] for row in self.curves(truth)])
+            return np.array([[_months_free(curve) for curve in row] for row in self.curves(truth)])
         world = self.scenario.truths[truth]
         if self.endpoint.kind == "continuous":
             return np.array(means_of(self.scenario, world, self.design.endpoint, self.arms, strata)[0])
@@ -142,8 +141,13 @@ class PlatformSetting(NamedTuple):
         return np.asarray((values * weight).sum(axis=1) / weight.sum(axis=1))
 
     def values(self, truth: str) -> Array:
-        """Return the true rate, or median in months, of each arm in the strata that it is open to, (arms,)."""
-        return self._averaged(self._by_stratum(truth))
+        """Return how good each arm is, (arms,): its true rate or mean, or months free of the event in five years.
+
+        Beside a control, less the control's, in the strata that the arm is open to: who their patients are is no merit
+        of an arm.
+        """
+        values = self._by_stratum(truth)
+        return self._averaged(values - values[0] if self.control is not None else values)
 
     def effects(self, truth: str) -> Array:
         """Return the true effect of each arm, (arms,), on the scale of estimates, in the strata that it is open to.
@@ -191,20 +195,29 @@ class PlatformSetting(NamedTuple):
         return np.array([value if math.isfinite(value) else math.nan for value in one])
 
 
+def _months_free(curve: Curve) -> float:
+    """Return the mean months free of the event within five years."""
+    months = np.linspace(0.0, 60.0, 601)
+    return float(np.trapezoid([curve.survival(month) for month in months], months))
+
+
 def null_arms(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
     """Return whether success of each arm is a type I error, (arms,): it does no better than the control.
 
     Without a control: it is not the one best arm. The control's own entry is True.
     """
-    if setting.control is not None and setting.endpoint.kind == "time_to_event":
-        curves = setting.curves(truth)
-        return tuple(
-            all(lives_no_longer(curves[0][k], row[k]) for k, open_to in enumerate(takes) if open_to)
-            for row, takes in zip(curves, setting.takes, strict=True)
-        )
     sign = -1.0 if setting.lower_is_better else 1.0
     if setting.control is not None:
-        return tuple(bool(effect <= 1e-12) for effect in sign * setting.effects(truth))
+        if setting.endpoint.kind == "time_to_event":
+            curves = setting.curves(truth)
+            no_better = [[lives_no_longer(*pair) for pair in zip(curves[0], row, strict=True)] for row in curves]
+        else:
+            rates = setting._by_stratum(truth)
+            no_better = (sign * (rates - rates[0]) <= 1e-12).tolist()
+        return tuple(
+            all(one for one, open_to in zip(row, takes, strict=True) if open_to)
+            for row, takes in zip(no_better, setting.takes, strict=True)
+        )
     values = sign * setting.values(truth)
     best = [bool(value >= values.max() - 1e-12) for value in values]
     return tuple(not (one and sum(best) == 1) for one in best)

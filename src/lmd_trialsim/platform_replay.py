@@ -20,7 +20,7 @@ from lmd_trialsim.scenario import Scenario
 
 
 class Patient(NamedTuple):
-    """A patient who was taken. outcome: of a binary endpoint, as in kernel.desk; event, censor: months from entry."""
+    """A patient who was taken. outcome: as in kernel.desk; event, censor: months from entry."""
 
     number: int
     month: float
@@ -29,10 +29,11 @@ class Patient(NamedTuple):
     outcome: int
     event: float
     censor: float
+    value: float  # of a continuous endpoint
 
 
 class Known(NamedTuple):
-    """What is known of some patients. counted: responses, or events; months: patient-months."""
+    """What is known of some patients. counted: responses, or events; months: patient-months, or the sum of values."""
 
     patients: int
     counted: int
@@ -101,6 +102,7 @@ def replay_platform(scenario: Scenario, design: str, truth: str, seed: int, repl
             int(person.outcome),
             float(person.event),
             float(person.censor),
+            float(person.value),
         )
         for i, person in enumerate(desk.patients[:enrolled])
     )

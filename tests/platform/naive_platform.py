@@ -311,8 +311,7 @@ class NaivePlatform:
             if arm.has_entered or arm.ready_month > month or arm.ready_patients > self.taken:
                 continue
             if math.isnan(arm.ready):
-                # Reading: who waits for patients is ready with the arrival that finds so many.
-                arm.ready = month if arm.ready_patients else arm.ready_month
+                arm.ready = month
             if sum(one.runs and one.has_place for one in self.tests) < at_once:
                 arm.entered = month
                 self.shares = None

@@ -21,6 +21,10 @@ DETACHED = 1e-9
 """A pivot that is so small, against the arm's own number, says that no chain of common periods leads to the control."""
 
 
+ROUNDING = 1e-12
+"""Of the sum of squares, what rounding leaves of nothing."""
+
+
 class PeriodRegression(NamedTuple):
     """Ordinary least squares with one variance for all."""
 
@@ -166,7 +170,9 @@ def weigh_by_periods(analysis: PeriodRegression, desk):
         if not math.isnan(desk.arms[arm].effect):
             explained += desk.arms[arm].effect * desk.scratch[right + arm]
     freedom = values - used - rank
-    variance = max(squares - explained, 0.0) / freedom if freedom > 0 else math.nan
+    left = squares - explained
+    # Values that are all explained tell nothing of their spread: nothing can be said of an arm.
+    variance = left / freedom if freedom > 0 and left > ROUNDING * squares else math.nan
     for arm in range(arms):
         desk.arms[arm].error *= math.sqrt(variance)
         desk.arms[arm].freedom = freedom

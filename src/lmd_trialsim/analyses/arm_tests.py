@@ -193,7 +193,8 @@ def weigh_difference_of_means(analysis: DifferenceOfMeans, desk):
             arm.freedom = n + m - 2.0
             within = arm.squares - arm.total * arm.total / n
             within += arm.control_squares - arm.control_total * arm.control_total / m
-            variance = within / arm.freedom if arm.freedom > 0.0 else math.nan
+            all_squares = arm.squares + arm.control_squares
+            variance = within / arm.freedom if arm.freedom > 0.0 and within > 1e-12 * all_squares else math.nan
         arm.error = math.sqrt(max(variance, 0.0) * (1.0 / n + 1.0 / m)) if n > 0 and m > 0 else math.nan
 
 

@@ -38,6 +38,9 @@ WORDS = {
 }
 """What probability_that and number_of may say under an analysis."""
 
+RARE = 1e-3
+"""A share of patients that is waited for only where the trial has an end."""
+
 OF_CONTROL = ("difference", "hazard_ratio")
 
 
@@ -70,6 +73,7 @@ def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> I
     for place in places:
         yield from _of_arm(scenario, at, design, place)
     yield from _of_entries(at, design, places)
+    yield from _of_idle(at, design, places)
     yield from _of_allocation(scenario, at, design, places)
     yield from _of_looks(at, design, places)
     wrong = list(_of_analysis(scenario, at, design))
@@ -113,11 +117,22 @@ def _of_arm(scenario: Scenario, at: Place, design: Platform, place: ArmPlace) ->
     here, spec = (*at, "arms", place.name), place.spec
     strata = scenario.population.strata
     for i, name in enumerate(spec.strata or []):
+        if not strata:
+            yield At(
+                (*here, "strata"), "the population has no strata. Say population: strata:, or remove it.", key=True
+            )
+            return
         if name not in strata:
             yield unknown((*here, "strata", i), name, strata, "stratum")
+        elif name in (spec.strata or [])[:i]:
+            yield At((*here, "strata", i), "is named twice. Remove one", got=name)
     known = [name for name in spec.strata or strata if name in strata]
     if known and not any(strata[name].value > 0.0 for name in known):
         yield At((*here, "strata"), "no patient of these strata ever comes: their shares are 0. Open it to others.")
+    total = sum(strata[name].value for name in known)
+    if known and 0.0 < total < RARE and design.max_months is None:
+        text = f"so few patients are of these strata, {total:g} of all, that the arm may never fill"
+        yield At((*here, "strata"), text, way_out="Add max_months, when the trial closes as it stands.")
     if isinstance(spec.enters_at_month, float):
         if design.max_months is not None and spec.enters_at_month >= design.max_months:
             text = f"comes when the trial has closed, at month {design.max_months:g}: the arm can never enter"
@@ -128,6 +143,33 @@ def _of_arm(scenario: Scenario, at: Place, design: Platform, place: ArmPlace) ->
     if spec.enters_at_patients >= design.max_patients:
         text = f"the arm can never enter: there are {design.max_patients} patients in all at most"
         yield At((*here, "enters_at_patients"), text, got=str(spec.enters_at_patients), way_out="Lower it.")
+
+
+def _of_idle(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
+    """Yield what would never be heard of, or says two things."""
+    if design.arms_at_once is not None and design.arms_at_once > len(places):
+        yield At((*at, "arms_at_once"), "is more than there are arms under trial", got=str(design.arms_at_once),
+                 allowed=f"1 to {len(places)}")  # fmt: skip
+    for i in range(1, len(design.keep_best)):
+        if design.keep_best[i] > design.keep_best[i - 1]:
+            text = "arms that are closed do not come back: numbers must not rise"
+            yield At((*at, "keep_best", i), text, got=str(design.keep_best[i]), way_out="Lower it.")
+    asked = any(one.predictive_probability_of for rule in design.rules for one in rule.conditions)
+    if design.confirmatory_trial is not None and not asked:
+        text = "no rule asks for it. Say predictive_probability_of: confirmatory_trial in one, or remove it."
+        yield At((*at, "confirmatory_trial"), text, key=True)
+    first: ArmRule | None = None
+    for i, rule in enumerate(design.rules):
+        if rule.boundary is None:
+            continue
+        if first is not None and (rule.boundary, rule.alpha, rule.information) != (
+            first.boundary,
+            first.alpha,
+            first.information,
+        ):
+            text = "is another boundary than that of an earlier rule: one error is held by one boundary"
+            yield At((*at, "rules", i, "boundary"), text, way_out="Say the same boundary, alpha and information.")
+        first = first or rule
 
 
 def _of_entries(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
@@ -395,6 +437,8 @@ def _of_next(scenario: Scenario, at: Place, design: Platform, condition: ArmCond
 def _of_cut(at: Place, design: Platform, rule: ArmRule, condition: ArmCondition, arms: list[str]) -> Iterator[At]:
     cut, place = condition.cut, (*at, condition.comparison)
     if isinstance(cut, ByArm):
+        if not cut.by_arm:
+            yield At((*place, "by_arm"), "names no arm, so the rule would never speak. Name one.", key=True)
         for arm in cut.by_arm:
             if arm not in arms:
                 yield unknown((*place, "by_arm", arm), arm, arms, "arm under trial", key=True)

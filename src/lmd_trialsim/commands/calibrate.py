@@ -102,6 +102,7 @@ def _refuse_idle_options(scenario: Scenario, design: str, truths: Sequence[str],
     """Refuse options that would change nothing."""
     from lmd_trialsim.calibration import can_be_listed
     from lmd_trialsim.designs.basket import Basket
+    from lmd_trialsim.designs.platform import Platform
 
     context = click.get_current_context()
     given = {
@@ -109,8 +110,10 @@ def _refuse_idle_options(scenario: Scenario, design: str, truths: Sequence[str],
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }  # fmt: skip
     complaints = []
-    if "error" in given and not isinstance(scenario.designs[design], Basket):
-        complaints.append(f"--error: is of basket designs, and {design} has one type I error. Leave it out.")
+    if "error" in given and not isinstance(scenario.designs[design], Basket | Platform):
+        complaints.append(
+            f"--error: is of basket and platform designs, and {design} has one type I error. Leave it out."
+        )
     if not playing and given & {"replicates", "seed"} and can_be_listed(scenario, design, truths):
         complaints += [
             f"--{name}: no trials are played, as the outcomes of {design} can be enumerated. Leave it out, "

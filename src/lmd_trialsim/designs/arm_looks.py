@@ -222,22 +222,13 @@ def settle_each(schedule: EachForItself, desk, look):
     return first
 
 
-@mark_due.case
-def mark_all_together(schedule: AllTogether, desk, month):
+def _mark_with_patients(schedule, desk, month):
     """All."""
     _mark_all(desk)
 
 
-@mark_due.case
-def mark_on_events(schedule: OnEvents, desk, month):
-    """All."""
-    _mark_all(desk)
-
-
-@mark_due.case
-def mark_on_months(schedule: OnMonths, desk, month):
-    """All."""
-    _mark_all(desk)
+for _schedule in (AllTogether, OnEvents, OnMonths):
+    mark_due.cases[_schedule] = _mark_with_patients
 
 
 @mark_due.case
@@ -258,19 +249,10 @@ def known_with_lag(schedule: AllTogether, desk):
     return max(desk.state[0].enrolled - schedule.lag, 0)
 
 
-@known_at.case
-def known_on_events(schedule: OnEvents, desk):
+def _known_of_all(schedule, desk):
     """All."""
     return desk.state[0].enrolled
 
 
-@known_at.case
-def known_on_months(schedule: OnMonths, desk):
-    """All."""
-    return desk.state[0].enrolled
-
-
-@known_at.case
-def known_of_each(schedule: EachForItself, desk):
-    """All."""
-    return desk.state[0].enrolled
+for _other in (OnEvents, OnMonths, EachForItself):
+    known_at.cases[_other] = _known_of_all

@@ -232,7 +232,8 @@ def keep_the_best(plan, desk, look, integers, numbers):
         for number in range(desk.arms.shape[0]):
             if number != desk.state[0].control and runs(desk.arms[number]):
                 benefit = plan.limits.direction * estimate_of_arm(plan.analysis, desk, number)[0]
-                if benefit < least:
+                benefit = 0.0 if math.isnan(benefit) else benefit  # a test that knows nothing yet
+                if worst < 0 or benefit < least:
                     worst, least = number, benefit
         end_arm(plan, desk, worst, look_had(plan, desk, desk.arms[worst]), FUTILITY, integers, numbers)
 

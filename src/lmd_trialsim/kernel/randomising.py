@@ -141,7 +141,7 @@ def let_arms_enter(plan, desk, month):
         arm = desk.arms[number]
         if arm.status != WAITING or state.enrolled < plan.enters_patients[number] or arm.queued > month + A_MOMENT:
             continue
-        if not arm.ready and plan.enters_patients[number] > 0:
+        if not arm.ready:
             arm.queued = month
         arm.ready = 1
         if number == plan.control or taken < plan.at_once:

@@ -37,7 +37,7 @@ def why_not(scenario: Scenario, design: str, truth: str) -> str | None:
     if isinstance(scenario.designs[design], Basket):
         return why_not_baskets(scenario, design, truth)
     if isinstance(scenario.designs[design], Platform):
-        return "Arms that share a control, come and go have too many outcomes to be listed."
+        return "Arms that share a control, come and go have too many outcomes to be listed: use run."
     setting = Setting.of(scenario, design)
     general, delay = setting.design, setting.delay
     endpoint, looks = scenario.endpoints[general.endpoint], general.looks

@@ -88,6 +88,8 @@ def _course(patient: Patient, trial: PlatformReplay) -> str:
         if event <= censor:
             return f"event in month {patient.month + event:.2f}"
         return "no event" if math.isinf(censor) else f"lost in month {patient.month + censor:.2f}"
+    if kind == "continuous" and patient.outcome not in (MISSING, NOT_EVALUABLE):
+        return f"{patient.value:.3f}, known in month {patient.month + trial.setting.delay:.2f}"
     words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
     bad = "no response"
     if kind == "survival_at_month":
@@ -117,6 +119,8 @@ def _look(look: Look, trial: PlatformReplay) -> Iterator[RenderableType]:
 def _counts(known: Known, trial: PlatformReplay) -> str:
     if trial.setting.endpoint.kind == "time_to_event":
         return f"{known.counted} events of {known.patients} in {known.months:.1f} months"
+    if trial.setting.endpoint.kind == "continuous":
+        return f"mean {known.months / known.patients:.3f} of {known.patients}" if known.patients else "nobody"
     return f"{known.counted} of {known.patients}"
 
 

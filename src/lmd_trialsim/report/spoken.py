@@ -70,7 +70,8 @@ def tell(answer: Answer, name: str) -> str:
     sign = SIGNS[answer.comparison]
     if math.isinf(answer.threshold):
         return f"{name} = {plain(answer.value)}, and no value is enough at this look"
-    needs = f"needs {sign} {answer.threshold:.6g}"
+    threshold = round(answer.threshold, 9) + 0.0  # comparisons are moved by less, so that rounding decides none
+    needs = f"needs {sign} {threshold:.6g}"
     if math.isnan(answer.value):
         return f"{name} cannot be told, {needs}"
     if math.isinf(answer.value):
