@@ -349,6 +349,10 @@ IN_EACH = {
         rules: [{stop_for: futility, when: {probability_that: best, is_below: 0.15}}]
         """,
 }
+LOWER = (
+    "rules: [{stop_for: futility, at: interim, when: {probability_that: difference, below: -0.1, is_below: 0.25}}, "
+    "{stop_for: efficacy, when: {probability_that: difference, below: 0, exceeds: 0.9}}]"
+)
 ADAPTIVE = "looks: {patients: {from: 10, every: 8, to: 50}}"
 THALL_WATHEN = {
     "growing": f"{{allocation: {{kind: thall_wathen}}, {ADAPTIVE}}}",
@@ -398,7 +402,7 @@ THALL_WATHEN = {
           - {{stop_for: futility, when: {{probability_that: best, is_below: 0.05}}}}
         """,
     "thompson, lower is better": (
-        f"{{allocation: {{kind: thall_wathen, power: 1}}, {ADAPTIVE}}}",
+        f"{{allocation: {{kind: thall_wathen, power: 1}}, {ADAPTIVE}, {LOWER}}}",
         "endpoint: {assessed_after_months: 1.3, better: lower}",
     ),
 }
@@ -417,7 +421,7 @@ TRIPPA = {
         {ADAPTIVE}
         """,
     "trippa, lower is better": (
-        f"{{allocation: {{kind: trippa, floor: 0.1}}, {ADAPTIVE}}}",
+        f"{{allocation: {{kind: trippa, floor: 0.1}}, {ADAPTIVE}, {LOWER}}}",
         "endpoint: {assessed_after_months: 1.3, better: lower}",
     ),
 }

@@ -9,6 +9,8 @@ of n patients is about as wide wherever it lies: some 5 sqrt(n) of them are enou
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,14 +66,23 @@ class ArmRates(NamedTuple):
     table: np.ndarray  # (kinds * counts, nodes * (1 + shifts)) density times weight, then distribution functions
 
 
-def nodes_for(patients: int, least: float) -> tuple[Array, Array, Array]:
+def nodes_for(patients: int, least: float, shifts: Sequence[float] = ()) -> tuple[Array, Array, Array]:
     """Return rates, 1 - rates, and weights, (nodes,), good for beta distributions of up to so many patients.
 
     least: the smallest parameter of a prior. Below one half the density has a pole at the end, which a power of the
-    variable takes away.
+    variable takes away. shifts: where a distribution function shifted by one of them ends, a panel of nodes does too.
     """
+    ends = {0.0, 1.0, *(1.0 - shift if shift > 0.0 else -shift for shift in shifts if shift != 0.0)}
+    edges = sorted(ends)
+    panels = [_panel(low, high, patients, least) for low, high in pairwise(edges)]
+    return tuple(np.concatenate(parts) for parts in zip(*panels, strict=True))  # type: ignore[return-value]
+
+
+def _panel(low: float, high: float, patients: int, least: float) -> tuple[Array, Array, Array]:
+    """Return the same for the rates between two ends; nodes are close to both, where there may be corners or poles."""
     power = max(1.0, 0.5 / least)
-    count = 8 * math.ceil((24.0 + 5.2 * math.sqrt(patients)) * power / 8.0)
+    part = (math.asin(math.sqrt(high)) - math.asin(math.sqrt(low))) / (0.5 * math.pi)
+    count = 8 * math.ceil((16.0 + (8.0 + 5.6 * math.sqrt(patients)) * part**0.8) * power / 8.0)
     x, w = roots_legendre(count)
     t = 0.5 * (1.0 + x)
     # The angle rises as t ** power at 0, and as (1 - t) ** power at the other end: a smooth step between.
@@ -80,8 +91,9 @@ def nodes_for(patients: int, least: float) -> tuple[Array, Array, Array]:
     slope = 0.5 * math.pi * power * (up * down / (t * (1.0 - t))) / (up + down) ** 2
     other = 0.5 * math.pi * down / (up + down)  # its complement to a right angle
     sine, cosine = np.sin(np.minimum(angle, other)), np.cos(np.minimum(angle, other))
-    rate, rest = np.where(angle < other, sine, cosine) ** 2, np.where(angle < other, cosine, sine) ** 2
-    return rate, rest, w * slope * sine * cosine
+    above, below = np.where(angle < other, sine, cosine) ** 2, np.where(angle < other, cosine, sine) ** 2
+    width = high - low
+    return low + width * above, (1.0 - high) + width * below, width * w * slope * sine * cosine
 
 
 def table_of(

@@ -84,7 +84,7 @@ class ArmBetaBinomial(Spec):
             for number, effect in enumerate(frame.effects)
         ]
         within = section(frame.within) if frame.within else 0
-        node, rest, weight = nodes_for(frame.most, min(min(pair) for pair in pairs))
+        node, rest, weight = nodes_for(frame.most, min(min(pair) for pair in pairs), shifts)
         distinct = list(dict.fromkeys(pairs))
         tabulated, table = table_of(distinct, frame.most, node, rest, weight, np.array(shifts))
         size = table.shape[1]
