@@ -167,6 +167,8 @@ def test_rates_are_those_of_quadrature(priors, counts, lower):
     assert_rates(*rates_of(priors, counts, most=max(n for n, _ in counts), lower=lower), lower=lower)
 
 
+# SciPy is in doubt of a quantile far out in a tail with a pole; it is good enough here.
+@pytest.mark.filterwarnings("ignore:Error in function boost")
 @pytest.mark.parametrize("lower", [False, True], ids=["higher", "lower"])
 @pytest.mark.parametrize("priors", PRIORS.values(), ids=PRIORS)
 def test_counts_beyond_the_table_are_made_as_good(priors, lower):
