@@ -45,8 +45,8 @@ def parts(scenario: Scenario, found: Calibration) -> Iterator[RenderableType]:
     yield page.grid(["\nsuccess under", ""], [[one.truth, _shown(one.success)] for one in found.under])
     if found.may_rise:
         yield page.prose(
-            "\nBaskets or arms may succeed at an interim look, so that the error need not fall steadily as the cut-off rises: "
-            "a smaller one may keep it too, and a larger one need not."
+            "\nBaskets or arms may succeed at an interim look, so that the error need not fall steadily as the cut-off "
+            "rises: a smaller one may keep it too, and a larger one need not."
         )
     if found.fresh_seed is not None:
         yield page.prose(
