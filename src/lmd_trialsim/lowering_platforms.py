@@ -411,6 +411,7 @@ def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
         months_to_decide=design.months_to_decide,
         bounds=len(rules.bounds),
         ranks=int("best" in asked or design.replace_control),
+        estimates=int(any(c.estimate_of is not None for rule in design.rules for c in rule.conditions)),
         ends_with_success=int(design.ends_with == "first_success"),
         last_wins=int(setting.control is None),
         replaces=int(design.replace_control),

@@ -101,6 +101,14 @@ def test_values_that_do_not_spread_are_no_evidence():
     assert not ((arms[:, 1:, column.VERDICT] == 1) & (arms[:, 1:, column.LOOK] == 0)).any()
 
 
+def test_more_patients_than_a_sum_of_times_holds_are_counted_as_they_are():
+    design = {"analysis": BETA, "max_patients": 4_000, "rules": BY_RATES["rules"]}
+    (row,) = simulation.run(scenario(RESPONSE, {"rate": 0.3}, design), replicates=100, seed=2).rows
+    assert row.get("expected_patients").estimate == 4_000
+    for arm in ARMS:
+        assert row.get("expected_patients", arm).estimate == 1_000, "blocks share out alike"
+
+
 CELLS = {"kind": "continuous", "better": "lower"}
 
 

@@ -22,6 +22,7 @@ class ArmLimits(NamedTuple):
     months_to_decide: float
     bounds: int  # posterior probabilities that rules may ask for
     ranks: int  # 1 where some rule looks at the probability to be best, or better
+    estimates: int  # 1 where some rule looks at the estimate
     ends_with_success: int  # 1 where the first success ends the trial
     last_wins: int  # 1 where an arm that is left alone, without a control, is a success
     replaces: int  # 1 where an arm that succeeds becomes the control, and the old one is dropped

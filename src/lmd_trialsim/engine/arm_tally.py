@@ -70,79 +70,81 @@ class ArmTally:
     def of(cls, outcomes: Outcomes, looks: int, most_patients: int, truth: OfTruth) -> ArmTally:
         """Return the sums over the rows."""
         integers, numbers = outcomes
-        arms, first = len(truth.values), truth.first
-        by_arm = integers[:, column.HEAD :].reshape(-1, arms, column.OF_ARM)
-        reals = numbers[:, 1:].reshape(-1, arms, column.NUMBERS_OF_ARM)
-        verdict, look = by_arm[:, :, column.VERDICT], by_arm[:, :, column.LOOK]
-        judged, estimate = look >= 0, reals[:, :, column.ESTIMATE]
-        success = verdict == EFFICACY
-        covered = by_arm[:, :, column.COVERED]
-        better = ~truth.null
-        false, true = (success & truth.null)[:, first:].sum(axis=1), (success & better)[:, first:].sum(axis=1)
-        selected = integers[:, column.SELECTED]
-        taken = by_arm[:, :, column.PATIENTS]
-        low, high = truth.values.min(), truth.values.max()
-        inferior = truth.values < high - 1e-12
-        ideal = np.full(len(integers), np.nan)
-        has = selected >= 0
-        if high > low + 1e-12:
-            ideal[has] = (truth.values[selected[has]] - low) / (high - low)
-        (trial,) = Moments.of(
-            [
-                numbers[:, column.MONTHS],
-                integers[:, column.ARRIVED] - integers[:, column.ENROLLED],
-                true,
-                false,
-                false / np.maximum(false + true, 1),
-                taken[:, inferior].sum(axis=1),
-                ideal,
-            ]
-        )
-
-        def moments(values: NDArray[Any]) -> tuple[Moments, ...]:
-            return Moments.of(list(values.T))[0]
-
+        by_arm = integers[:, column.HEAD :].reshape(-1, len(truth.values), column.OF_ARM)
+        reals = numbers[:, 1:].reshape(-1, len(truth.values), column.NUMBERS_OF_ARM)
         return cls(
             replicates=len(integers),
-            verdicts=np.stack(
-                [
-                    np.bincount((verdict * looks + look)[judged[:, k], k], minlength=VERDICTS * looks).reshape(
-                        VERDICTS, looks
-                    )
-                    for k in range(arms)
-                ]
-            ),
-            entered=by_arm[:, :, column.ENTERED].sum(axis=0),
-            judged=judged.sum(axis=0),
-            selected=np.bincount(np.where(has, selected, arms), minlength=arms + 1),
             succeeded=int((integers[:, column.SUCCEEDED] > 0).sum()),
             closed=int(integers[:, column.CLOSED_EARLY].sum()),
             alike=int((integers[:, column.ENDED_AS] == column.AS_ALIKE).sum()),
-            last_left=np.bincount(selected[(integers[:, column.ENDED_AS] == column.AS_ONE_LEFT) & has], minlength=arms),
             patients=np.bincount(integers[:, column.ENROLLED], minlength=most_patients + 1),
             months=months_histogram(numbers[:, column.MONTHS]),
-            duration=trial[0],
-            turned_away=trial[1],
-            taken=moments(taken),
-            evaluable=moments(np.where(judged, by_arm[:, :, column.EVALUABLE], np.nan)),
-            controls=moments(np.where(judged, by_arm[:, :, column.CONTROLS], np.nan)),
-            estimates=moments(estimate),
-            errors=moments(estimate - truth.effects),
-            errors_of_successes=moments(np.where(success, estimate - truth.effects, np.nan)),
-            queued=moments(reals[:, :, column.QUEUED]),
-            decided=moments(reals[:, :, column.DECIDED]),
-            covered=(covered == 1).sum(axis=0),
-            intervals=(covered >= 0).sum(axis=0),
-            any_false=int((false > 0).sum()),
-            any_true=int((true > 0).sum()),
-            all_true=int((true == better[first:].sum()).sum()),
-            best_selected=int((has & ~inferior[selected]).sum()),
-            true_successes=trial[2],
-            false_successes=trial[3],
-            false_share=trial[4],
-            on_inferior=trial[5],
-            ideal=trial[6],
+            **_of_each_arm(by_arm, reals, looks, truth),
+            **_of_decisions(integers, numbers, by_arm, truth),
         )
 
     def __add__(self, other: ArmTally) -> ArmTally:
         return ArmTally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+
+def _of_each_arm(by_arm: Integers, reals: NDArray[np.float64], looks: int, truth: OfTruth) -> dict[str, Any]:
+    """Return the sums of each arm. by_arm, reals: (trials, arms, columns)."""
+    verdict, look = by_arm[:, :, column.VERDICT], by_arm[:, :, column.LOOK]
+    judged, estimate = look >= 0, reals[:, :, column.ESTIMATE]
+    covered, error = by_arm[:, :, column.COVERED], estimate - truth.effects
+
+    def moments(values: NDArray[Any]) -> tuple[Moments, ...]:
+        return Moments.of(list(values.T))[0]
+
+    def verdicts(arm: int) -> Integers:
+        places = (verdict * looks + look)[judged[:, arm], arm]
+        return np.bincount(places, minlength=VERDICTS * looks).reshape(VERDICTS, looks)
+
+    return {
+        "verdicts": np.stack([verdicts(arm) for arm in range(len(truth.values))]),
+        "entered": by_arm[:, :, column.ENTERED].sum(axis=0),
+        "judged": judged.sum(axis=0),
+        "taken": moments(by_arm[:, :, column.PATIENTS]),
+        "evaluable": moments(np.where(judged, by_arm[:, :, column.EVALUABLE], np.nan)),
+        "controls": moments(np.where(judged, by_arm[:, :, column.CONTROLS], np.nan)),
+        "estimates": moments(estimate),
+        "errors": moments(error),
+        "errors_of_successes": moments(np.where(verdict == EFFICACY, error, np.nan)),
+        "queued": moments(reals[:, :, column.QUEUED]),
+        "decided": moments(reals[:, :, column.DECIDED]),
+        "covered": (covered == 1).sum(axis=0),
+        "intervals": (covered >= 0).sum(axis=0),
+    }
+
+
+def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Integers, truth: OfTruth) -> dict[str, Any]:
+    """Return the sums of what is decided rightly and wrongly, and of what that costs."""
+    arms, first, better = len(truth.values), truth.first, ~truth.null
+    success, selected = by_arm[:, :, column.VERDICT] == EFFICACY, integers[:, column.SELECTED]
+    false, true = (success & truth.null)[:, first:].sum(axis=1), (success & better)[:, first:].sum(axis=1)
+    low, high = truth.values.min(), truth.values.max()
+    inferior, has = truth.values < high - 1e-12, selected >= 0
+    ideal = np.full(len(integers), np.nan)
+    if high > low + 1e-12:
+        ideal[has] = (truth.values[selected[has]] - low) / (high - low)
+    one_left = (integers[:, column.ENDED_AS] == column.AS_ONE_LEFT) & has
+    names = ("duration", "turned_away", "true_successes", "false_successes", "false_share", "on_inferior", "ideal")
+    (of_trial,) = Moments.of(
+        [
+            numbers[:, column.MONTHS],
+            integers[:, column.ARRIVED] - integers[:, column.ENROLLED],
+            true,
+            false,
+            false / np.maximum(false + true, 1),
+            by_arm[:, inferior, column.PATIENTS].sum(axis=1),
+            ideal,
+        ]
+    )
+    return dict(zip(names, of_trial, strict=True)) | {
+        "selected": np.bincount(np.where(has, selected, arms), minlength=arms + 1),
+        "last_left": np.bincount(selected[one_left], minlength=arms),
+        "any_false": int((false > 0).sum()),
+        "any_true": int((true > 0).sum()),
+        "all_true": int((true == better[first:].sum()).sum()),
+        "best_selected": int((has & ~inferior[selected]).sum()),
+    }

@@ -59,13 +59,14 @@ def observe_all(plan, desk, month):
 
 
 @kernel
-def answers_of_arm(plan, desk, number):
-    """Write what rules look at."""
+def answers_of_arm(plan, desk, number, logged):
+    """Write what rules look at, and the estimate where it is logged."""
     arm = desk.arms[number]
     desk.answers[BEST] = arm.best
     desk.answers[COUNTED] = arm.events + arm.responses
     desk.answers[STATISTIC] = statistic_of_arm(plan.analysis, desk, number)
-    desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
+    if plan.limits.estimates or logged:
+        desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
     if plan.limits.next_size > 0.0:
         desk.answers[PREDICTIVE] = predictive_of_next(plan, desk, number)
     for bound in range(plan.limits.bounds):
@@ -129,7 +130,7 @@ def judge_arms(plan, desk, log, look, month, integers, numbers):
         arm = desk.arms[number]
         if not arm.due:
             continue
-        answers_of_arm(plan, desk, number)
+        answers_of_arm(plan, desk, number, look < log.shape[0])
         last = is_last(plan, desk, arm, month)
         own = limits.looks - 1 if last else min(arm.look, limits.looks - 1) - 1
         verdict = verdict_on_cell(plan.rules, desk.answers, own, number, arm.patients)

@@ -37,11 +37,31 @@ class Moments:
     def of(
         cls, columns: Sequence[NDArray[Any]], group: Integers | None = None, groups: int = 1
     ) -> list[tuple[Moments, ...]]:
-        """Return the sums of the finite values of each group's rows in each column, [group][column]."""
+        """Return the sums of the finite values of each group's rows in each column, [group][column].
+
+        Whole numbers of any size are added as they are; others count as `LARGEST` at most.
+        """
         values = np.stack(columns, axis=1).astype(np.float64)
+        rows = np.zeros(len(values), np.int64) if group is None else np.ascontiguousarray(group)
         sums = np.zeros((groups, values.shape[1], 4), np.int64)
-        add_up(values, np.zeros(len(values), np.int64) if group is None else np.ascontiguousarray(group), sums)
-        return [tuple(cls(*column) for column in of_group) for of_group in sums.tolist()]
+        add_up(values, rows, sums)
+        found = [[cls(*column) for column in of_group] for of_group in sums.tolist()]
+        for place in np.flatnonzero(np.nanmax(np.abs(values), axis=0, initial=0.0) > LARGEST):
+            said = values[~np.isnan(values[:, place]), place]
+            if np.isfinite(said).all() and (said == np.rint(said)).all():
+                for number in range(groups):
+                    found[number][place] = cls.of_counts(values[rows == number, place])
+        return [tuple(of_group) for of_group in found]
+
+    @classmethod
+    def of_counts(cls, counts: NDArray[np.float64]) -> Moments:
+        """Return the sums of whole numbers, NaN left out, in Python's own, which have no largest."""
+        values, times = np.unique(counts[~np.isnan(counts)], return_counts=True)
+        pairs = [(int(value), int(many)) for value, many in zip(values, times, strict=True)]
+        first, second = (sum(value**power * many for value, many in pairs) for power in (1, 2))
+        most = int(LARGEST) ** 2  # what `add_up` takes a fourth power for, so that chunks make no difference
+        fourth = sum(min(value**4, most) * many for value, many in pairs)
+        return cls(sum(many for _, many in pairs), first * int(UNIT), second * int(UNIT), fourth * int(UNIT))
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(
