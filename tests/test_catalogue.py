@@ -9,6 +9,7 @@ import pytest
 
 from lmd_trialsim import evidence, simulation
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.effects import is_null
 from lmd_trialsim.scenario import Scenario
 
@@ -22,8 +23,11 @@ EXCEPTIONS: set[tuple[str, str, str]] = set()
 
 scenarios = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
-# Baskets whose looks find any number of patients take large tables.
+# Baskets whose looks find any number of patients take large tables; platforms take long to compile.
 SLOW = (
+    "graduation_platform",
+    "insight",
+    "lmd_platform_strata",
     "her3_dxd_baskets",
     "her3_dxd_survival_baskets",
     "intrathecal_pemetrexed_baskets",
@@ -31,6 +35,8 @@ SLOW = (
     "proton_csi_baskets",
     "tdxd_baskets",
 )
+# Trials whose published result is that nothing helps by the endpoint that decides.
+NOTHING_WORKED = ("insight",)
 played = pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in FILES]
 )
@@ -86,7 +92,8 @@ def test_every_scenario_compares_designs_under_several_truths(path):
     assert "null" in scenario.truths
     assert "harmful" in scenario.truths
     assert any(is_null(scenario, design, "null") for design in scenario.designs)
-    assert not any(is_null(scenario, design, "published") for design in scenario.designs)
+    if path.stem not in NOTHING_WORKED:
+        assert not any(is_null(scenario, design, "published") for design in scenario.designs)
 
 
 @played
@@ -95,7 +102,7 @@ def test_every_scenario_runs(path):
 
     def most_patients(name):
         design = scenario.designs[name]
-        return design.max_patients if isinstance(design, Basket) else design.general().max_patients
+        return design.max_patients if isinstance(design, Basket | Platform) else design.general().max_patients
 
     smallest = min(scenario.designs, key=most_patients)
     results = simulation.run(scenario, replicates=200, designs=[smallest], truths=["null", "published"])

@@ -7,8 +7,10 @@ from typing import Any
 
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import SingleArm, TwoArm
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
+from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
 from lmd_trialsim.patients.course import Curve, lives_no_longer, log_hazard_ratio
 from lmd_trialsim.scenario import Scenario
 
@@ -92,11 +94,14 @@ def _log_hazard_ratio(curves: list[list[Curve]]) -> float:
 def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
     """Return whether success under this truth is a type I error; None where the design does not say its null.
 
-    Of a basket design: in every basket.
+    Of a basket design: in every basket; of a platform, of every arm.
     """
     if isinstance(scenario.designs[design], Basket):
         cells = null_cells(BasketSetting.of(scenario, design), truth)
         return None if cells is None else all(cells)
+    if isinstance(scenario.designs[design], Platform):
+        arms = PlatformSetting.of(scenario, design)
+        return all(null_arms(arms, truth)[int(arms.control is not None) :])
     setting = Setting.of(scenario, design)
     world = scenario.truths[truth]
     endpoint: Any = scenario.endpoints[setting.design.endpoint]

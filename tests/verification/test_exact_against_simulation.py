@@ -16,6 +16,7 @@ import pytest
 from scipy.stats import beta, binom, norm
 
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import play
 from lmd_trialsim.reading import Document
@@ -125,7 +126,7 @@ def enumerable():
     for file in sorted(CATALOGUE.glob("*.yaml")):
         scenario = Scenario.load(file)
         for design, spec in scenario.designs.items():
-            if isinstance(spec, Basket):
+            if isinstance(spec, Basket | Platform):
                 continue  # tests/baskets
             if any(why_not(scenario, design, truth) is None for truth in scenario.truths):
                 yield pytest.param(file, design, id=f"{file.stem}-{design}")

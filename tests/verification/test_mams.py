@@ -9,6 +9,8 @@ from scipy.stats import norm
 
 from lmd_trialsim.engine import arm_outcomes as column
 
+pytestmark = pytest.mark.slow
+
 INTERESTING, OTHERWISE = math.sqrt(2.0) * norm.ppf(0.65), math.sqrt(2.0) * norm.ppf(0.55)
 # MAMS 3.0.2: mams(K = 4, J = 2, alpha = 0.05, power = 0.9, r = 1:2, r0 = 1:2, p = 0.65, p0 = 0.55, ushape = "obf",
 # lshape = "fixed", lfix = 0): 44 and 88 in each arm, upper 3.068 2.169; expected 346.2 where one arm is interesting and

@@ -6,11 +6,14 @@ The first claim is met in direction and size only: the paper's accrual, survival
 import math
 
 import numpy as np
+import pytest
 from platform_runs import SIGMAS, mean_and_error, played, scenario_of
 from scipy.stats import binom
 
 from lmd_trialsim.engine import arm_outcomes as column
 from lmd_trialsim.kernel.rules import EFFICACY
+
+pytestmark = pytest.mark.slow
 
 # Trippa et al. (2012), PMC3434985: 140 patients, a control, two arms that do nothing and one with a hazard ratio of
 # 0.6: a median of 47 patients in the arm that works, 35 where allocation is balanced.

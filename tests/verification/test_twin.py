@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from lmd_trialsim.designs.basket import Basket
+from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.engine import outcomes as column
 from lmd_trialsim.engine.backends import play
 from lmd_trialsim.reading.composing import compose
@@ -322,7 +323,7 @@ def scenarios():
 def cases():
     for name, scenario in scenarios().items():
         for design, spec in scenario.designs.items():
-            if isinstance(spec, Basket):
+            if isinstance(spec, Basket | Platform):
                 continue  # tests/baskets
             if name.endswith(("equally_spaced", "ramp")) and design not in EVENLY:
                 continue
