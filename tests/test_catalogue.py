@@ -81,7 +81,7 @@ def test_every_scenario_asks_a_question(path):
     named = re.findall(r"\b[TSRNDCXGQ]\d+\b", scenario.question)
     assert all(id in evidence.rows() for id in named)
     cited = {id for _, number in scenario.numbers() for id in number.cite}
-    assert cited & set(named), "the question names none of the rows"
+    assert cited & set(named) or not cited, "the question names none of the rows"
 
 
 @scenarios

@@ -478,7 +478,7 @@ def design_of(changes):
 
 
 # These have kernels of their own.
-SLOW = {"months, lossy", "in each, lossy", "equally spaced, ramping up", *ELSEWHERE}
+SLOW = {"months, lossy", "in each, lossy", "equally spaced, ramping up", *TRIPPA, *TOP_TWO, *COIN, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES])
