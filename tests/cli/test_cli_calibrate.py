@@ -32,7 +32,7 @@ def test_the_command_refuses_in_one_line():
     one_arm = ["calibrate", BINARY, "--design", "posterior", "--truth", "null"]
     listed = "no trials are played, as the outcomes of posterior can be enumerated. Leave it out, or add --simulate."
     assert refusal(*one_arm, "--error", "each", "--replicates", 1000) == [
-        "--error: is of basket designs, and posterior has one type I error. Leave it out.",
+        "--error: is of basket and platform designs, and posterior has one type I error. Leave it out.",
         f"--replicates: {listed}",
     ]
     assert refusal(*one_arm, "--seed", 5) == [f"--seed: {listed}"]
