@@ -146,9 +146,16 @@ class Both:
                 assert ours == pytest.approx(theirs, abs=PROBABILITY), (what, condition.at)
 
 
+def compared(number):
+    """The number as a condition for efficacy, that looks to the side which speaks for the treatment."""
+    lower = number.get("probability_that") in ("hazard_ratio", "hazard_per_month")
+    against = "p_value" in number or ("probability_that" in number and ("below" in number) != lower)
+    return {**number, **({"is_below": 0} if against else {"exceeds": 1})}
+
+
 def asking(analysis, *asked, looks=None, kind="two_arm"):
     """Return a design that asks for these numbers."""
-    rules = [{"stop_for": "efficacy", "when": [{**number, "exceeds": 1} for number in asked]}]
+    rules = [{"stop_for": "efficacy", "when": [compared(number) for number in asked]}]
     arm = {"arm": "t"} if kind == "single_arm" else {}
     return {"kind": kind, **arm, "looks": looks or {"months": [12]}, "analysis": analysis, "rules": rules}
 
@@ -331,7 +338,15 @@ def test_an_arm_without_patients_cannot_be_tested(name):
 @pytest.mark.parametrize("better", ["higher", "lower"])
 @pytest.mark.parametrize("name", OF_ONE_COUNT)
 def test_rates_in_one_arm(name, better):
-    both = Both(RATE | {"better": better}, OF_ONE_COUNT[name])
+    design = OF_ONE_COUNT[name]
+    if better == "lower":  # the other side speaks for the treatment
+        turned = [
+            {key: value for key, value in one.items() if key not in ("exceeds", "is_below")}
+            | ({"is_below": 0} if "exceeds" in one else {"exceeds": 1})
+            for one in design["rules"][0]["when"]
+        ]
+        design = design | {"rules": [{"stop_for": "efficacy", "when": turned}]}
+    both = Both(RATE | {"better": better}, design)
     for n in (1, 5, 60):
         for x in {0, n // 3, n}:
             both.assert_agree(single(assessed((n, x))), (n, x))
