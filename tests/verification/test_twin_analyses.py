@@ -341,7 +341,9 @@ def test_rates_in_one_arm(name, better):
     design = OF_ONE_COUNT[name]
     if better == "lower":  # the other side speaks for the treatment
         turned = [
-            {key: value for key, value in one.items() if key not in ("exceeds", "is_below")}
+            one
+            if "p_value" in one
+            else {key: value for key, value in one.items() if key not in ("exceeds", "is_below")}
             | ({"is_below": 0} if "exceeds" in one else {"exceeds": 1})
             for one in design["rules"][0]["when"]
         ]
