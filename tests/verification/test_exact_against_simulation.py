@@ -377,9 +377,11 @@ TIES = {
 }
 
 
-def one_look(n, analysis, when):
+def one_look(n, analysis, when, stop_for="efficacy"):
     """Return a scenario of one look at n patients, half of them in either arm."""
-    rules = [{"stop_for": "efficacy", "when": when}]
+    rules = [{"stop_for": stop_for, "when": when}]
+    if stop_for != "efficacy":  # of which some rule must speak
+        rules.append({"stop_for": "efficacy", "when": {"estimate_of": "effect", "exceeds": 2.0}})
     document = {
         "schema": 1, "title": "ties", "population": {"accrual": {"patients_per_month": 3}},
         "endpoints": {"response": {"kind": "binary"}}, "arms": {"control": {"control": True}, "treatment": {}},
@@ -400,10 +402,10 @@ def test_a_number_that_equals_its_threshold(what, comparison):
     n, analysis, number, threshold = TIES[what]
     success = {}
     for word in (comparison, OPPOSITE[comparison]):
-        scenario = one_look(n, analysis, number | {word: threshold})
+        scenario = one_look(n, analysis, number | {word: threshold}, "futility")
         played, sure = run(scenario, replicates=20_000, seed=3).rows[0], exact(scenario).rows[0]
-        success[word] = sure.get("probability_of_success").estimate
-        hits = round(played.get("probability_of_success").estimate * 20_000)
+        success[word] = sure.get("probability_of_futility").estimate
+        hits = round(played.get("probability_of_futility").estimate * 20_000)
         assert_share(f"{what} {word} {threshold}", hits, 20_000, success[word])
     assert sum(success.values()) == pytest.approx(1.0)
 
