@@ -381,7 +381,8 @@ def one_look(n, analysis, when, stop_for="efficacy"):
     """Return a scenario of one look at n patients, half of them in either arm."""
     rules = [{"stop_for": stop_for, "when": when}]
     if stop_for != "efficacy":  # of which some rule must speak
-        rules.append({"stop_for": "efficacy", "when": {"estimate_of": "effect", "exceeds": 2.0}})
+        never = [{"estimate_of": "effect", "exceeds": 2.0}, {"estimate_of": "effect", "at_least": 3.0}]
+        rules.append({"stop_for": "efficacy", "when": never})
     document = {
         "schema": 1, "title": "ties", "population": {"accrual": {"patients_per_month": 3}},
         "endpoints": {"response": {"kind": "binary"}}, "arms": {"control": {"control": True}, "treatment": {}},
