@@ -207,6 +207,7 @@ def test_a_drift_moves_the_rate_by_its_logit():
     assert np.array_equal(mine[:, :, same], theirs[:, :, same])
 
 
+@pytest.mark.slow
 def test_a_drift_of_all_arms_is_no_bias_of_the_regression_and_one_of_pooled_controls():
     courses = {arm: {"mean": 0, "sd": 1} if arm == "control" else {"mean_difference": 0} for arm in VALUES}
     last = {"looks": {"patients": [119]}, "rules": [{"stop_for": "efficacy", "when": {"statistic": "z", "exceeds": 9}}]}
@@ -225,6 +226,7 @@ def months_of(scenario, design, replicate):
     return np.array([p.month for p in patients]), patients
 
 
+@pytest.mark.slow
 def test_every_design_takes_the_same_patients():
     # While nobody is turned away the n-th patient is the same one, whatever the analysis has made of those before.
     survival = {

@@ -174,6 +174,7 @@ def test_graduation_is_by_the_predictive_probability_of_the_next_trial():
         assert compared > 10
 
 
+@pytest.mark.slow
 def test_shares_follow_the_early_endpoint():
     """Arms alike in survival share alike by it, and unlike by a progression in which they differ."""
 
