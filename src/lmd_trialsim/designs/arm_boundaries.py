@@ -16,7 +16,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from lmd_trialsim.designs.boundaries import obrien_fleming, pocock, root
 
@@ -54,6 +53,8 @@ def _paths(fraction: Array, ratio: float) -> tuple[Array, Array]:
         grid = np.stack(np.meshgrid(*([node] * looks), indexing="ij"), axis=-1).reshape(-1, looks)
         weights = np.prod(np.stack(np.meshgrid(*([weight] * looks), indexing="ij"), axis=-1), axis=-1).ravel()
         return np.cumsum(grid * step, axis=1), weights / weights.sum()
+    from scipy.stats import qmc  # here, as it takes as long to import as all the rest of the program
+
     points = qmc.Sobol(looks, scramble=True, seed=1).random(POINTS)
     return np.cumsum(ndtri(points) * step, axis=1), np.full(POINTS, 1.0 / POINTS)
 
