@@ -16,9 +16,9 @@ from scipy.special import betaln
 
 from lmd_trialsim.basket_trials import basket_job, quadrature_error
 from lmd_trialsim.characteristics import QUANTILES, VERDICTS, Characteristic
+from lmd_trialsim.designs.asking import VERDICTS as VERDICT_OF
 from lmd_trialsim.engine.cell_states import Judged, judge_states
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
-from lmd_trialsim.lowering_baskets import VERDICTS as VERDICT_OF
 from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _of_trial(walk: Walk, ends: States, null: tuple[bool, ...] | None) -> Iterat
 def _of_basket(walk: Walk, null: tuple[bool, ...] | None, number: int, name: str) -> Iterator[Characteristic]:
     verdicts = walk.of_each(walk.by_verdict)[number]
     totals = verdicts.sum(axis=1)
-    reached = {VERDICT_OF[rule.stop_for] for rule in walk.setting.design.rules}
+    reached = {VERDICT_OF["stop_for", rule.stop_for] for rule in walk.setting.design.rules}
     yield _one("probability_of_success", totals[1], name)
     if null is not None:
         yield _one("type_i_error" if null[number] else "power", totals[1], name)

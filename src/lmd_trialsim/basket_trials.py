@@ -9,11 +9,12 @@ import numpy as np
 
 from lmd_trialsim.cell_characteristics import CellFacts, of_cells
 from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.designs.asking import VERDICTS
 from lmd_trialsim.engine import cell_outcomes as column
 from lmd_trialsim.engine.backends import Job
 from lmd_trialsim.engine.cell_plan import CellPlan
 from lmd_trialsim.engine.cell_tally import CellTally
-from lmd_trialsim.lowering_baskets import VERDICTS, BasketSetting, lower_baskets, null_cells
+from lmd_trialsim.lowering_baskets import BasketSetting, lower_baskets, null_cells
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -53,7 +54,7 @@ def basket_characteristics(
     facts = CellFacts(
         tuple(setting.baskets),
         null_cells(setting, truth),
-        tuple(sorted({VERDICTS[rule.stop_for] for rule in setting.design.rules})),
+        tuple(sorted({VERDICTS["stop_for", rule.stop_for] for rule in setting.design.rules})),
         setting.design.max_months is not None,
         any(place.spec.closes_if is not None for place in setting.places),
         setting.measure.borrowed,

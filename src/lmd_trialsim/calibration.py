@@ -19,9 +19,8 @@ from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.cut_off import CutOff
 from lmd_trialsim.designs.generic import General
 from lmd_trialsim.designs.platform import Platform
-from lmd_trialsim.effects import is_null
-from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
-from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
+from lmd_trialsim.effects import any_null
+from lmd_trialsim.lowering_baskets import BasketSetting
 from lmd_trialsim.reference.exact import exact, why_not
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import Row, run
@@ -95,7 +94,7 @@ class Search:
         self.replicates = scenario.run.replicates if replicates is None else replicates
         self.seed = scenario.run.seed if seed is None else seed
         self.threads, self.told = threads, told
-        self.nulls = [truth for truth in scenario.truths if _has_error(scenario, design, truth)]
+        self.nulls = [truth for truth in scenario.truths if any_null(scenario, design, truth)]
         self.exact = not playing and can_be_listed(scenario, design, scenario.truths)
         self._known: dict[tuple[float, str, int, int], Row] = {}
 
@@ -253,15 +252,6 @@ def _told_of(search: Search, at_most: float, found: float, steps: int) -> Calibr
 def can_be_listed(scenario: Scenario, design: str, truths: Iterable[str]) -> bool:
     """Return whether the errors are exact under all of these truths: none is played unless that is asked for."""
     return all(why_not(scenario, design, truth) is None for truth in truths)
-
-
-def _has_error(scenario: Scenario, design: str, truth: str) -> bool:
-    if isinstance(scenario.designs[design], Basket):
-        return any(null_cells(BasketSetting.of(scenario, design), truth) or ())
-    if isinstance(scenario.designs[design], Platform):
-        arms = PlatformSetting.of(scenario, design)
-        return any(null_arms(arms, truth)[int(arms.control is not None) :])
-    return bool(is_null(scenario, design, truth))
 
 
 def evaluations(null_truths: int, digits: int) -> int:

@@ -96,12 +96,30 @@ def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
 
     Of a basket design: in every basket; of a platform, of every arm.
     """
+    found = nulls(scenario, design, truth)
+    return None if found is None else all(found)
+
+
+def any_null(scenario: Scenario, design: str, truth: str) -> bool:
+    """Return whether there can be a false success under this truth, in some basket or of some arm."""
+    return any(nulls(scenario, design, truth) or ())
+
+
+def nulls(scenario: Scenario, design: str, truth: str) -> tuple[bool, ...] | None:
+    """Return whether success is a type I error, of each basket, arm under trial, or (1,) of the whole trial.
+
+    None where the design does not say its null.
+    """
     if isinstance(scenario.designs[design], Basket):
-        cells = null_cells(BasketSetting.of(scenario, design), truth)
-        return None if cells is None else all(cells)
+        return null_cells(BasketSetting.of(scenario, design), truth)
     if isinstance(scenario.designs[design], Platform):
         arms = PlatformSetting.of(scenario, design)
-        return all(null_arms(arms, truth)[int(arms.control is not None) :])
+        return null_arms(arms, truth)[int(arms.control is not None) :]
+    one = _is_null(scenario, design, truth)
+    return None if one is None else (one,)
+
+
+def _is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
     setting = Setting.of(scenario, design)
     world = scenario.truths[truth]
     endpoint: Any = scenario.endpoints[setting.design.endpoint]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.checks.baskets import arms_of_baskets
-from lmd_trialsim.designs.asking import TIE
+from lmd_trialsim.designs.asking import TIE, VERDICTS
 from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
 from lmd_trialsim.designs.cell_looks import InEach, schedule_of
 from lmd_trialsim.designs.frame import Frame
@@ -30,9 +30,8 @@ from lmd_trialsim.engine.cell_memory import ENTRIES, TAILS, Likeness
 from lmd_trialsim.engine.cell_plan import CellLimits, CellPlan, CellRules
 from lmd_trialsim.engine.cell_states import judge_states
 from lmd_trialsim.kernel import random
-from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
-from lmd_trialsim.kernel.rules import CONDITION, RULE
+from lmd_trialsim.kernel.rules import CONDITION, EFFICACY, RULE
 from lmd_trialsim.kernel.screening import ALL_PAUSE, EACH_PAUSES, Screening
 from lmd_trialsim.lowering import endpoint_of, lossless, rates_of, shares_of
 from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 NO_CAP = 2**62
 MOST_VALUE = 1e6  # stands for a median that is never reached
-VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 
 
 class BasketSetting(NamedTuple):
@@ -215,7 +213,7 @@ class _Rules:
             first = len(self.conditions)
             for condition in rule.conditions:
                 self._add(condition, rule.looks(self.looks))
-            self.rules.append((VERDICTS[rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
+            self.rules.append((VERDICTS["stop_for", rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
 
     def _add(self, condition: BasketCondition, speaks: list[int]) -> None:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
@@ -313,7 +311,7 @@ def _alone(plan: CellPlan, room: Room, most: list[int]) -> NDArray[np.int64]:
         n, still_open = np.zeros_like(x), np.zeros_like(x)
         x[:, cell], n[:, cell], still_open[:, cell] = np.arange(number + 1), number, 1
         judged = judge_states(plan, room, plan.limits.looks - 1, n, x, still_open, 1)
-        found[cell, : number + 1] = judged.verdict[:, cell] == verdicts.EFFICACY
+        found[cell, : number + 1] = judged.verdict[:, cell] == EFFICACY
     return found
 
 

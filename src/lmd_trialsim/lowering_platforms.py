@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,18 +15,18 @@ from lmd_trialsim.designs.arm_allocation import EarlyEndpoint, allocation_of
 from lmd_trialsim.designs.arm_analyses import ArmFrame
 from lmd_trialsim.designs.arm_boundaries import boundary
 from lmd_trialsim.designs.arm_looks import schedule_of
-from lmd_trialsim.designs.asking import TIE
+from lmd_trialsim.designs.asking import TIE, VERDICTS
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, Platform
 from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmLimits, ArmPlan
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
 from lmd_trialsim.kernel import random
-from lmd_trialsim.kernel import rules as verdicts
 from lmd_trialsim.kernel.jit import canonical
 from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, CONTROLS_TESTED, Randomising
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.lowering import endpoint_of, means_of, rates_of, shares_of
 from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
+from lmd_trialsim.patients.endpoints import lower_is_better
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -39,7 +40,6 @@ QUESTIONS = {
     "statistic": STATISTIC,
     "predictive_probability_of": PREDICTIVE,
 }
-VERDICTS = {"efficacy": verdicts.EFFICACY, "futility": verdicts.FUTILITY, "harm": verdicts.HARM}
 CONTROLS = {
     "concurrent": CONTROLS_OPEN,
     "concurrently_eligible": CONTROLS_ELIGIBLE,
@@ -79,7 +79,7 @@ class PlatformSetting(NamedTuple):
     @property
     def lower_is_better(self) -> bool:
         """Whether the lower rate is the better one."""
-        return getattr(self.endpoint, "better", "higher") == "lower"
+        return lower_is_better(self.endpoint)
 
     def lower_is_better_of(self, quantity: str) -> bool:
         """Whether a lower value of the quantity is the better one."""
@@ -119,7 +119,7 @@ class PlatformSetting(NamedTuple):
         """The most patients of all arms together."""
         return self.design.max_patients
 
-    def _by_stratum(self, truth: str) -> Array:
+    def by_stratum(self, truth: str) -> Array:
         """Return true rate, mean, or months free of the event in five years, (arms, strata)."""
         strata = self.scenario.population.stratum_names()
         if self.endpoint.kind == "time_to_event":
@@ -146,7 +146,7 @@ class PlatformSetting(NamedTuple):
         Beside a control, less the control's, in the strata that the arm is open to: who their patients are is no merit
         of an arm.
         """
-        values = self._by_stratum(truth)
+        values = self.by_stratum(truth)
         return self._averaged(values - values[0] if self.control is not None else values)
 
     def effects(self, truth: str) -> Array:
@@ -157,7 +157,7 @@ class PlatformSetting(NamedTuple):
         """
         if self.endpoint.kind == "time_to_event":
             return self._log_effects(truth)
-        rates = self._by_stratum(truth)
+        rates = self.by_stratum(truth)
         return self._averaged(rates - rates[0] if self.control is not None else rates)
 
     def information(self, said: list[float] | None) -> tuple[float, ...]:
@@ -195,6 +195,7 @@ class PlatformSetting(NamedTuple):
         return np.array([value if math.isfinite(value) else math.nan for value in one])
 
 
+@lru_cache(maxsize=256)
 def _months_free(curve: Curve) -> float:
     """Return the mean months free of the event within five years."""
     months = np.linspace(0.0, 60.0, 601)
@@ -212,7 +213,7 @@ def null_arms(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
             curves = setting.curves(truth)
             no_better = [[lives_no_longer(*pair) for pair in zip(curves[0], row, strict=True)] for row in curves]
         else:
-            rates = setting._by_stratum(truth)
+            rates = setting.by_stratum(truth)
             no_better = (sign * (rates - rates[0]) <= 1e-12).tolist()
         return tuple(
             all(one for one, open_to in zip(row, takes, strict=True) if open_to)
@@ -239,7 +240,7 @@ class _Rules:
                 self._add(condition, rule.looks(self.looks))
             if rule.boundary is not None:
                 self._add_boundary(rule)
-            self.rules.append((VERDICTS[rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
+            self.rules.append((VERDICTS["stop_for", rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
 
     def _add(self, condition: ArmCondition, speaks: list[int]) -> None:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
@@ -303,12 +304,7 @@ class _Rules:
         return CellRules(np.array(self.rules, RULE), np.array(self.conditions, CONDITION), np.stack(self.thresholds))
 
 
-def bounds_of(setting: PlatformSetting) -> list[tuple[str, float]]:
-    """Return the quantities and bounds of posterior probabilities that rules look at."""
-    return _Rules(setting).bounds
-
-
-def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomising:
+def _randomising(setting: PlatformSetting, truth: str, analysis: Any, early: EarlyEndpoint | None) -> Randomising:
     scenario, design = setting.scenario, setting.design
     strata = scenario.population.stratum_names()
     upto = np.cumsum(shares_of(scenario))
@@ -321,7 +317,7 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomi
         upto,
         endpoint,
         getattr(endpoint, "purpose", random.EVENT),
-        allocation_of(design.allocation, setting.arms, _early(setting, truth)),
+        allocation_of(design.allocation, setting.arms, early),
         analysis,
         setting.takes,
         np.array([*(NO_CAP for _ in first), *(place.max_patients for place in setting.places)]),
@@ -343,21 +339,21 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any) -> Randomi
     )
 
 
-def _early(setting: PlatformSetting, truth: str) -> EarlyEndpoint | None:
-    """Return the early endpoint that shares follow, where there is one."""
+def _early(setting: PlatformSetting, truth: str) -> tuple[EarlyEndpoint | None, int]:
+    """Return the early endpoint that shares follow, where there is one, and the scratch that its analysis needs."""
     follows = followed_by(setting.design)
     if follows is None:
-        return None
+        return None, 0
     scenario = setting.scenario
     strata = scenario.population.stratum_names()
     endpoint = endpoint_of(scenario, scenario.truths[truth], follows.endpoint, setting.arms, strata)
-    lower = getattr(scenario.endpoints[follows.endpoint], "better", "higher") == "lower"
+    lower = lower_is_better(scenario.endpoints[follows.endpoint])
     nothing = np.full(len(setting.arms), math.nan)
     frame = ArmFrame(setting.arms, setting.control is not None, lower, [], nothing, setting.in_all, 0.0)
     analysis, memory = follows.analysis.model(frame)
     if memory.entries > 1:
         raise ValueError("the tables of the early endpoint would be too large: lower max_patients or max_per_arm.")
-    return EarlyEndpoint(endpoint, analysis, int(setting.design.controls == "all"))
+    return EarlyEndpoint(endpoint, analysis, int(setting.design.controls == "all")), memory.scratch
 
 
 def _keep(design: Platform, looks: int) -> NDArray[np.int64]:
@@ -380,14 +376,10 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         alike.within if alike is not None else 0.0,
     )
     analysis, memory = design.analysis.model(frame)
-    early = followed_by(design)
-    scratch = (
-        memory.scratch
-        if early is None
-        else max(memory.scratch, early.analysis.model(frame._replace(bounds=[]))[1].scratch)
-    )
+    early, early_scratch = _early(setting, truth)
+    scratch = max(memory.scratch, early_scratch)
     plan = ArmPlan(
-        _randomising(setting, truth, analysis),
+        _randomising(setting, truth, analysis, early),
         schedule_of(design.looks, setting.delay),
         analysis,
         rules.table(),

@@ -9,11 +9,12 @@ import numpy as np
 
 from lmd_trialsim.arm_characteristics import ArmFacts, of_arms
 from lmd_trialsim.characteristics import Characteristic
+from lmd_trialsim.designs.asking import VERDICTS
 from lmd_trialsim.engine import arm_outcomes as column
 from lmd_trialsim.engine.arm_plan import TAILS
 from lmd_trialsim.engine.arm_tally import ArmTally, OfTruth
 from lmd_trialsim.engine.backends import Job
-from lmd_trialsim.lowering_platforms import VERDICTS, PlatformSetting, lower_platform, null_arms
+from lmd_trialsim.lowering_platforms import PlatformSetting, lower_platform, null_arms
 
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
@@ -55,7 +56,7 @@ def platform_characteristics(scenario: Scenario, design: str, truth: str, tally:
         tuple(setting.arms),
         null_arms(setting, truth),
         setting.control is not None,
-        tuple(sorted({VERDICTS[rule.stop_for] for rule in spec.rules})),
+        tuple(sorted({VERDICTS["stop_for", rule.stop_for] for rule in spec.rules})),
         spec.max_months is not None,
         spec.arms_at_once is not None or any(s.enters_at_month != 0.0 or s.enters_at_patients for s in specs),
         spec.ends_if_alike is not None,

@@ -15,6 +15,7 @@ from lmd_trialsim.checks.rules import complaints_of_rules
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.generic import DesignSpec, General, SingleArm
 from lmd_trialsim.designs.platform import Platform
+from lmd_trialsim.patients.endpoints import lower_is_better
 from lmd_trialsim.reading import At
 from lmd_trialsim.reading.mistakes import listing
 
@@ -39,7 +40,7 @@ def complaints_of_design(scenario: Scenario, at: Place, design: Any) -> Iterator
             allowed = "binary, survival_at_month"
             yield At((*at, "endpoint"), "this design is for binary endpoints", got="time_to_event", allowed=allowed)
             return
-        if getattr(endpoint, "better", "higher") == "lower" and not isinstance(design, Basket | Platform):
+        if lower_is_better(endpoint) and not isinstance(design, Basket | Platform):
             text = "this design takes responses for good, and of this endpoint the lower rate is better"
             yield At((*at, "endpoint"), text, way_out="Use kind: single_arm.")
             return

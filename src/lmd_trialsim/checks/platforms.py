@@ -12,6 +12,7 @@ from lmd_trialsim.designs.arm_allocation import FixedAllocation, Follows
 from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
+from lmd_trialsim.patients.endpoints import lower_is_better
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -368,7 +369,7 @@ def _favours(scenario: Scenario, design: Platform, condition: ArmCondition) -> i
     """Return 1 where a large number of the condition speaks for the arm, -1 against it, 0 neither."""
     if condition.statistic or condition.predictive_probability_of or condition.probability_that == "best":
         return 1
-    lower = getattr(scenario.endpoints[design.endpoint], "better", "higher") == "lower"
+    lower = lower_is_better(scenario.endpoints[design.endpoint])
     if condition.number_of is not None:
         return 0 if condition.number_of == "events" else (-1 if lower else 1)
     if condition.probability_that is None:

@@ -13,6 +13,7 @@ from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.checks.spending import complaints_of_spending
 from lmd_trialsim.designs.generic import General
 from lmd_trialsim.designs.rules import SUBJECTS, UPWARDS, Condition, Rule
+from lmd_trialsim.patients.endpoints import lower_is_better
 from lmd_trialsim.reading import At
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def complaints_of_rules(scenario: Scenario, at: Place, design: General) -> Itera
 
 def _favours(scenario: Scenario, design: General, condition: Condition) -> int:
     """Return 1 where a large number speaks for the treatment, -1 where it speaks against it, else 0."""
-    better = -1 if getattr(scenario.endpoints[design.endpoint], "better", "higher") == "lower" else 1
+    better = -1 if lower_is_better(scenario.endpoints[design.endpoint]) else 1
     match condition.subject:
         case "probability_that":
             if condition.arm is not None and condition.arm not in arms_of(scenario, design)[-1:]:

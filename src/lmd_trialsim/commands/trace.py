@@ -82,21 +82,10 @@ def _context() -> click.Context:
 
 def _null_truth(scenario: Scenario, design: str, truths: list[str]) -> str:
     """Return the first of the truths under which success, of a basket or arm at least, is a type I error."""
-    from lmd_trialsim.designs.basket import Basket
-    from lmd_trialsim.designs.platform import Platform
-    from lmd_trialsim.effects import is_null
-    from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
-    from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
+    from lmd_trialsim.effects import any_null
 
     for truth in truths:
-        if isinstance(scenario.designs[design], Basket):
-            if any(null_cells(BasketSetting.of(scenario, design), truth) or ()):
-                return truth
-        elif isinstance(scenario.designs[design], Platform):
-            arms = PlatformSetting.of(scenario, design)
-            if any(null_arms(arms, truth)[int(arms.control is not None) :]):
-                return truth
-        elif is_null(scenario, design, truth):
+        if any_null(scenario, design, truth):
             return truth
     raise Refusal(f"None of {', '.join(truths)} is a null truth of {design}: there can be no false positive.")
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from lmd_trialsim.patients.endpoints import lower_is_better
+
 LARGEST = 600.0
 """Of medians in months, and of ratios."""
 
@@ -60,4 +62,4 @@ def measure_of(endpoint_kind: str, randomised: bool) -> Measure:
 
 def higher_is_better(endpoint: object, measure: Measure) -> bool:
     """Return whether a higher value of the measure is the better one."""
-    return measure is not HAZARD_RATIO and getattr(endpoint, "better", "higher") == "higher"
+    return measure is not HAZARD_RATIO and not lower_is_better(endpoint)

@@ -73,6 +73,11 @@ class ContinuousEndpoint(Spec):
     )
 
 
+def lower_is_better(endpoint: object) -> bool:
+    """Return whether the lower rate or value is the better one; of times to an event, the longer is."""
+    return getattr(endpoint, "better", "higher") == "lower"
+
+
 Endpoint = Annotated[
     BinaryEndpoint | SurvivalAtMonth | TimeToEventEndpoint | ContinuousEndpoint, Field(discriminator="kind")
 ]
