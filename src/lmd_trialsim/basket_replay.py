@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.answers import NEAR, Answer, heard, just_short
 from lmd_trialsim.basket_trials import basket_job
 from lmd_trialsim.engine import cell_outcomes as column
-from lmd_trialsim.engine.backends import Job, play, play_logged
+from lmd_trialsim.engine.backends import Job, play_logged
+from lmd_trialsim.engine.outcomes import Outcomes
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
 from lmd_trialsim.lowering_baskets import BasketSetting, bounds_of, null_cells
-from lmd_trialsim.replay import Answer
+from lmd_trialsim.replay import find_first
 from lmd_trialsim.scenario import Scenario
 
-NEAR = {"probability_that": 0.01, "predictive_probability_of": 0.01, "estimate_of": 0.01, "number_of": 1.0}
-"""How far an answer may lie from its threshold to be a near miss."""
+NEAR_IN_BASKETS = {**NEAR, "estimate_of": 0.01}
+"""How far an answer may lie from its threshold to be a near miss; estimates are rates."""
 
 KINDS = ("success", "futility", "false-positive", "near-miss")
 
@@ -146,19 +147,13 @@ def _answers(
     setting: BasketSetting, job: Job, index: int, look: int, values: NDArray[np.float64]
 ) -> Iterator[tuple[Answer, ...]]:
     """Yield what each rule sees of a basket at a look; nothing where it is silent."""
-    table, bounds = job.plan.rules, len(bounds_of(setting))
+    bounds = len(bounds_of(setting))
     known = [*values[column.LOG_TAILS : column.LOG_TAILS + bounds], values[column.LOG_MEAN]]
     known += [values[column.LOG_COUNTED], values[column.LOG_PREDICTIVE]]
-    for rule, spec in zip(table.rules, setting.design.rules, strict=True):
-        rows = range(int(rule["first"]), int(rule["end"]))
-        cuts = [float(table.threshold[row, look, index]) for row in rows]
-        waits = values[column.LOG_PATIENTS] < spec.from_patients
-        if waits or any(math.isnan(cut) for cut in cuts):
-            yield ()
-            continue
-        found = []
-        for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
-            value = float(known[int(table.conditions["question"][row])])
+    for spoken in heard(job.plan.rules, setting.design.rules, look, index, values[column.LOG_PATIENTS]):
+        found: list[Answer] = []
+        for question, cut, condition in zip(*spoken[1:], spoken.rule.conditions, strict=True) if spoken else ():
+            value = float(known[question])
             answer = Answer(condition.subject, condition.comparison, value, cut)
             if condition.estimate_of is not None:
                 measure = setting.measure
@@ -173,24 +168,23 @@ def find_baskets(scenario: Scenario, design: str, truth: str, seed: int, kind: s
     """Return the first replicate of `among` that is of the kind (KINDS), or None.
 
     success: the trial is one; futility: of some basket; false-positive: success of a basket whose rate is a null one;
-    near-miss: a basket without success, where a rule of efficacy fell short by NEAR at most.
+    near-miss: a basket without success, where a rule of efficacy fell short by NEAR_IN_BASKETS at most.
     """
-    job, setting = basket_job(scenario, design, truth, 1), BasketSetting.of(scenario, design)
     if kind == "near-miss":
         found = (r for r in among if _near_miss(replay_baskets(scenario, design, truth, seed, r)))
         return next(found, None)
+    setting = BasketSetting.of(scenario, design)
     null = np.array(null_cells(setting, truth) or [False] * len(setting.baskets))
-    for start in range(among.start, among.stop, 4096):
-        rows = play(job, seed, start, min(start + 4096, among.stop)).integers
+
+    def is_one(outcomes: Outcomes) -> NDArray[np.bool_]:
+        rows = outcomes.integers
+        if kind == "success":
+            return rows[:, column.SUCCEEDED] > 0
         verdict = rows[:, column.HEAD :].reshape(len(rows), len(null), column.OF_CELL)[:, :, column.VERDICT]
-        hits = {
-            "success": rows[:, column.SUCCEEDED] > 0,
-            "futility": (verdict == FUTILITY).any(axis=1),
-            "false-positive": ((verdict == EFFICACY) & null).any(axis=1),
-        }[kind]
-        if hits.any():
-            return start + int(np.flatnonzero(hits)[0])
-    return None
+        found = verdict == FUTILITY if kind == "futility" else (verdict == EFFICACY) & null
+        return np.asarray(found.any(axis=1))
+
+    return find_first(basket_job(scenario, design, truth, 1), seed, among, is_one)
 
 
 def _near_miss(trial: BasketReplay) -> bool:
@@ -198,8 +192,6 @@ def _near_miss(trial: BasketReplay) -> bool:
     for look in trial.looks:
         for seen in look.baskets:
             for rule, answers in zip(trial.setting.design.rules, seen.answers, strict=False):
-                if rule.stop_for == "efficacy" and answers and seen.basket not in won:
-                    distances = [(answer.distance, NEAR[answer.subject]) for answer in answers]
-                    if any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances):
-                        return True
+                if rule.stop_for == "efficacy" and seen.basket not in won and just_short(answers, NEAR_IN_BASKETS):
+                    return True
     return False

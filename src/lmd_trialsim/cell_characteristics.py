@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lmd_trialsim.characteristics import (
-    QUANTILES,
-    VERDICTS,
-    Characteristic,
-    mean,
-    of_histogram,
-    proportion,
-    quantile,
-    root_mean_square,
-)
+from lmd_trialsim.characteristics import VERDICTS, Characteristic, lengths, mean, proportion, root_mean_square, sizes
 from lmd_trialsim.engine.cell_tally import CellTally
-from lmd_trialsim.engine.tally import BINS_A_MONTH
 
 
 class CellFacts(NamedTuple):
@@ -53,12 +43,8 @@ def _of_trial(tally: CellTally, facts: CellFacts) -> Iterator[Characteristic]:
         yield mean("false_discovery_proportion", tally.false_share)
     if facts.may_close:
         yield proportion("closed_as_it_stood", tally.closed, replicates)
-    yield mean("expected_patients", of_histogram(tally.patients))
-    for p in QUANTILES:
-        yield quantile(f"patients_quantile_{round(100 * p)}", tally.patients, p, 1)
-    yield mean("expected_months", tally.duration)
-    for p in QUANTILES:
-        yield quantile(f"months_quantile_{round(100 * p)}", tally.months, p, BINS_A_MONTH)
+    yield from sizes(tally.patients)
+    yield from lengths(tally.duration, tally.months)
 
 
 def _of_cell(tally: CellTally, facts: CellFacts, number: int, cell: str) -> Iterator[Characteristic]:

@@ -142,17 +142,27 @@ def _verdicts(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
 
 
 def _sizes(tally: Tally, facts: Facts) -> Iterator[Characteristic]:
-    yield mean("expected_patients", of_histogram(tally.patients))
-    for p in QUANTILES:
-        yield quantile(f"patients_quantile_{round(100 * p)}", tally.patients, p, 1)
+    yield from sizes(tally.patients)
     for arm, moments in zip(facts.arms, tally.arms, strict=True):
         yield mean("expected_patients", moments, arm)
     yield mean("expected_evaluable_patients", tally.evaluable)
     if facts.has_events:
         yield mean("expected_events", tally.events)
-    yield mean("expected_months", tally.duration)
+    yield from lengths(tally.duration, tally.months)
+
+
+def sizes(patients: Integers) -> Iterator[Characteristic]:
+    """Yield mean and quantiles of the patients of a trial, of their histogram."""
+    yield mean("expected_patients", of_histogram(patients))
     for p in QUANTILES:
-        yield quantile(f"months_quantile_{round(100 * p)}", tally.months, p, BINS_A_MONTH)
+        yield quantile(f"patients_quantile_{round(100 * p)}", patients, p, 1)
+
+
+def lengths(duration: Moments, months: Integers) -> Iterator[Characteristic]:
+    """Yield mean and quantiles of the months of a trial, of their sums and histogram."""
+    yield mean("expected_months", duration)
+    for p in QUANTILES:
+        yield quantile(f"months_quantile_{round(100 * p)}", months, p, BINS_A_MONTH)
 
 
 def of_histogram(histogram: Integers) -> Moments:

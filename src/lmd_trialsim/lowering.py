@@ -18,9 +18,10 @@ from lmd_trialsim.engine.plan import Limits, TrialPlan
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.enrolment import Enrolment
 from lmd_trialsim.kernel.jit import canonical
-from lmd_trialsim.patients.binary import LOSS, Binary, LossyBinary
+from lmd_trialsim.patients.binary import Binary, LossyBinary
 from lmd_trialsim.patients.continuous import Continuous
 from lmd_trialsim.patients.course import OF_RATES, Curve, course_in, curve_in, hazards_of, mean_in, rate_in
+from lmd_trialsim.patients.loss import LOSS
 from lmd_trialsim.patients.strata import OneStratum, Strata
 from lmd_trialsim.patients.time_to_event import TimeToEvent, nobody
 

@@ -9,13 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.answers import Answer, heard, just_short
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import STATISTIC, TAILS
-from lmd_trialsim.engine.backends import Job, play, play_logged
+from lmd_trialsim.engine.arm_plan import ESTIMATE, STATISTIC, TAILS
+from lmd_trialsim.engine.backends import Job, play_logged
+from lmd_trialsim.engine.outcomes import Outcomes
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY
 from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
 from lmd_trialsim.platform_trials import platform_job
-from lmd_trialsim.replay import NEAR, Answer
+from lmd_trialsim.replay import find_first
 from lmd_trialsim.scenario import Scenario
 
 
@@ -138,7 +140,7 @@ def _look(setting: PlatformSetting, job: Job, number: int, row: NDArray[np.float
                 _known(values, column.LOG_CONTROLS),
                 float(values[column.LOG_SHARE]),
                 look + 1 if judged else None,
-                float(values[column.LOG_ANSWERS + 1]) if judged else math.nan,
+                float(values[column.LOG_ANSWERS + ESTIMATE]) if judged else math.nan,
                 tuple(_answers(setting, job, index, look, values)) if judged else (),
                 int(values[column.LOG_VERDICT]),
             )
@@ -155,22 +157,14 @@ def _answers(
     setting: PlatformSetting, job: Job, index: int, look: int, values: NDArray[np.float64]
 ) -> Iterator[tuple[Answer, ...]]:
     """Yield what each rule sees of an arm at a look; nothing where it is silent."""
-    table = job.plan.rules
     known = values[column.LOG_ANSWERS :]
-    for rule, spec in zip(table.rules, setting.design.rules, strict=True):
-        rows = range(int(rule["first"]), int(rule["end"]))
-        cuts = [float(table.threshold[row, look, index]) for row in rows]
-        waits = values[column.LOG_PATIENTS] < spec.from_patients
-        if waits or any(math.isnan(cut) for cut in cuts):
-            yield ()
+    for spoken in heard(job.plan.rules, setting.design.rules, look, index, values[column.LOG_PATIENTS]):
+        if spoken is not None and spoken.rule.boundary is not None:
+            sense = "at_least" if spoken.rule.stop_for == "efficacy" else "is_below"
+            yield (Answer("statistic", sense, float(known[STATISTIC]), spoken.thresholds[0]),)
             continue
-        found = []
-        if spec.boundary is not None:
-            sense = "at_least" if spec.stop_for == "efficacy" else "is_below"
-            yield (Answer("statistic", sense, float(known[STATISTIC]), cuts[0]),)
-            continue
-        for row, cut, condition in zip(rows, cuts, spec.conditions, strict=True):
-            question = int(table.conditions["question"][row])
+        found: list[Answer] = []
+        for question, cut, condition in zip(*spoken[1:], spoken.rule.conditions, strict=True) if spoken else ():
             answer = Answer(condition.subject, condition.comparison, float(known[question]), cut)
             quantity = condition.probability_that or ""
             if question >= TAILS and (condition.below is not None) != setting.lower_is_better_of(quantity):
@@ -183,24 +177,20 @@ def find_platform(scenario: Scenario, design: str, truth: str, seed: int, kind: 
     """Return the first replicate of `among` that is of the kind, or None.
 
     success: of some arm; futility: of some arm; false-positive: success of an arm that is no better; near-miss: an arm
-    without success, where a rule of efficacy fell short by `replay.NEAR` at most.
+    without success, where a rule of efficacy fell short by `answers.NEAR` at most.
     """
-    job, setting = platform_job(scenario, design, truth, 1), PlatformSetting.of(scenario, design)
     if kind == "near-miss":
         found = (r for r in among if _near_miss(replay_platform(scenario, design, truth, seed, r)))
         return next(found, None)
-    null = np.array(null_arms(setting, truth))
-    for start in range(among.start, among.stop, 4096):
-        rows = play(job, seed, start, min(start + 4096, among.stop)).integers
+    null = np.array(null_arms(PlatformSetting.of(scenario, design), truth))
+
+    def is_one(outcomes: Outcomes) -> NDArray[np.bool_]:
+        rows = outcomes.integers
         verdict = rows[:, column.HEAD :].reshape(len(rows), len(null), column.OF_ARM)[:, :, column.VERDICT]
-        hits = {
-            "success": (verdict == EFFICACY).any(axis=1),
-            "futility": (verdict == FUTILITY).any(axis=1),
-            "false-positive": ((verdict == EFFICACY) & null).any(axis=1),
-        }[kind]
-        if hits.any():
-            return start + int(np.flatnonzero(hits)[0])
-    return None
+        found = verdict == (FUTILITY if kind == "futility" else EFFICACY)
+        return np.asarray((found & null if kind == "false-positive" else found).any(axis=1))
+
+    return find_first(platform_job(scenario, design, truth, 1), seed, among, is_one)
 
 
 def _near_miss(trial: PlatformReplay) -> bool:
@@ -208,8 +198,6 @@ def _near_miss(trial: PlatformReplay) -> bool:
     for look in trial.looks:
         for seen in look.arms:
             for rule, answers in zip(trial.setting.design.rules, seen.answers, strict=False):
-                if rule.stop_for == "efficacy" and answers and seen.arm not in won:
-                    distances = [(answer.distance, NEAR[answer.subject]) for answer in answers]
-                    if any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances):
-                        return True
+                if rule.stop_for == "efficacy" and seen.arm not in won and just_short(answers):
+                    return True
     return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.answers import A_MOMENT, Answer, just_short
 from lmd_trialsim.designs.rules import Rule
 from lmd_trialsim.effects import true_effect
 from lmd_trialsim.engine import outcomes as column
@@ -22,15 +23,6 @@ from lmd_trialsim.kernel.seams import arrival_month
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import job_of
-
-A_MOMENT = 1e-9
-"""Months: what lies closer to a look than this happens at it."""
-
-NEAR = {
-    "probability_that": 0.01, "predictive_probability_of": 0.01, "p_value": 0.01, "statistic": 0.1, "estimate_of": 0.1,
-    "number_of": 1.0,
-}  # fmt: skip
-"""How far an answer may lie from its threshold to be a near miss: probabilities, z, an estimate, responses."""
 
 
 class Patient(NamedTuple):
@@ -52,21 +44,6 @@ class Count(NamedTuple):
     patients: int
     hits: int
     months: float | None
-
-
-class Answer(NamedTuple):
-    """What a condition looks at, and what it needs. `subject` and `comparison` are words of designs.rules."""
-
-    subject: str
-    comparison: str
-    value: float
-    threshold: float
-
-    @property
-    def distance(self) -> float:
-        """How far the answer lies on the side where the condition holds; negative where it falls short."""
-        sign = 1.0 if self.comparison in ("exceeds", "at_least") else -1.0
-        return sign * (self.value - self.threshold)
 
 
 class Judged(NamedTuple):
@@ -223,22 +200,24 @@ def subjects(rule: Rule) -> list[tuple[str, str]]:
 
 def nearly(judged: Judged) -> bool:
     """Return whether a rule falls short at a look, and by so little that it is a near miss."""
-    if judged.silent or judged.waits:
-        return False
-    distances = [(answer.distance, NEAR[answer.subject] + A_MOMENT) for answer in judged.answers]
-    return any(d <= 0.0 for d, _ in distances) and all(d >= -near for d, near in distances)
+    return not (judged.silent or judged.waits) and just_short(judged.answers)
 
 
-def find_verdict(job: Job, seed: int, verdict: int, among: range) -> int | None:
-    """Return the first replicate of `among` that ends with the verdict (kernel.rules), or None."""
+def find_first(job: Job, seed: int, among: range, is_one: Callable[[Outcomes], NDArray[np.bool_]]) -> int | None:
+    """Return the first replicate of `among` that is one, or None. is_one: of the outcomes of trials, (trials,)."""
     start, size = among.start, 64
     while start < among.stop:
         end = min(start + size, among.stop)
-        hits = np.flatnonzero(play(job, seed, start, end).integers[:, column.VERDICT] == verdict)
+        hits = np.flatnonzero(is_one(play(job, seed, start, end)))
         if len(hits):
             return start + int(hits[0])
         start, size = end, min(4 * size, 16_384)
     return None
+
+
+def find_verdict(job: Job, seed: int, verdict: int, among: range) -> int | None:
+    """Return the first replicate of `among` that ends with the verdict (kernel.rules), or None."""
+    return find_first(job, seed, among, lambda outcomes: outcomes.integers[:, column.VERDICT] == verdict)
 
 
 def find_near_miss(setting: Setting, job: Job, seed: int, among: range) -> int | None:

@@ -11,8 +11,9 @@ from lmd_trialsim.checks.conditions import complaints_of_condition
 from lmd_trialsim.checks.naming import Place
 from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.checks.spending import complaints_of_spending
+from lmd_trialsim.designs.conditions import UPWARDS
 from lmd_trialsim.designs.generic import General
-from lmd_trialsim.designs.rules import SUBJECTS, UPWARDS, Condition, Rule
+from lmd_trialsim.designs.rules import Condition, Rule
 from lmd_trialsim.patients.endpoints import lower_is_better
 from lmd_trialsim.reading import At
 
@@ -104,7 +105,7 @@ def _of_hearing(at: Place, design: General, rule: Rule) -> Iterator[At]:
 
 def _question(design: General, rule: Rule, condition: Condition) -> tuple[Any, ...]:
     """Return what tells the condition's number from others."""
-    about = (*SUBJECTS, "above", "below", "month", "arm", "at", "imputations")
+    about = (*Condition.SUBJECTS, "above", "below", "month", "arm", "at", "imputations")
     return (repr(rule.analysis or design.analysis), repr(condition.model), *(getattr(condition, n) for n in about))
 
 

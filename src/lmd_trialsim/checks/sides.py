@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from lmd_trialsim.checks.naming import Place
-from lmd_trialsim.designs.rules import UPWARDS
+from lmd_trialsim.designs.conditions import UPWARDS
 from lmd_trialsim.reading import At
 
 OTHER_SIDE = {"above": "below", "below": "above"}

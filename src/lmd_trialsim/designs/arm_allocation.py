@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from lmd_trialsim.designs.allocation import Share
 from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.evidence.quantities import PlainProbability, Spec
+from lmd_trialsim.kernel.blocks import take_place
 from lmd_trialsim.kernel.desk import Desk
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import forget_arms, is_open, share_controls
@@ -162,7 +163,7 @@ class Adaptive(NamedTuple):
 class OwnEndpoint(NamedTuple):
     """Shares follow the endpoint and the analysis of the design."""
 
-    delay: int  # nothing
+    unused: int  # as a plan has a field
 
 
 class EarlyEndpoint(NamedTuple):
@@ -474,14 +475,7 @@ def draw_from_permuted(allocation: Permuted, desk, chance, stratum, eligible):
             places = allocation.places[number] if eligible >> number & 1 else 0
             desk.cells[number, block].places = places
             left += places
-    place = chance * left
-    drawn = 0
-    seen = 0
-    for number in range(arms - 1):
-        seen += desk.cells[number, block].places
-        drawn += int(place >= seen)
-    desk.cells[drawn, block].places -= 1
-    return drawn
+    return take_place(desk, block, chance * left)
 
 
 @kernel

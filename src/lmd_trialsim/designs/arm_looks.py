@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Numbers, check_increasing
+from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Numbers, check_increasing, one_unit
 from lmd_trialsim.evidence.quantities import PlainPositiveMonths, Spec
 from lmd_trialsim.kernel.desk import FULL, NOT_EVALUABLE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
@@ -65,20 +65,18 @@ class ArmLooks(Spec):
 
     @model_validator(mode="after")
     def _one_unit(self) -> ArmLooks:
-        given = [unit for unit in UNITS if getattr(self, unit) is not None]
-        if len(given) > 1:
-            raise At((given[1],), f"contradicts {given[0]}: looks are counted in one unit. Remove one", key=True)
-        if not given:
+        given = one_unit(self, UNITS)
+        if given is None:
             raise At((), "says no look", allowed=", ".join(UNITS), way_out="Leave looks out for last looks only.")
         if self.lag_patients and self.patients is None:
             raise At(("lag_patients",), "goes with patients. Remove it.", key=True)
-        check_increasing(self.listed(), (given[0],))
+        check_increasing(self.listed(), (given,))
         return self
 
     @property
     def unit(self) -> str:
         """What the looks are counted in."""
-        return next(unit for unit in UNITS if getattr(self, unit) is not None)
+        return str(one_unit(self, UNITS))
 
     def listed(self) -> list[Any]:
         """Return the interim looks."""
@@ -222,13 +220,10 @@ def settle_each(schedule: EachForItself, desk, look):
     return first
 
 
-def _mark_with_patients(schedule, desk, month):
+@mark_due.case
+def mark_all_with_patients(schedule: AllTogether | OnEvents | OnMonths, desk, month):
     """All."""
     _mark_all(desk)
-
-
-for _schedule in (AllTogether, OnEvents, OnMonths):
-    mark_due.cases[_schedule] = _mark_with_patients
 
 
 @mark_due.case
@@ -249,10 +244,7 @@ def known_with_lag(schedule: AllTogether, desk):
     return max(desk.state[0].enrolled - schedule.lag, 0)
 
 
-def _known_of_all(schedule, desk):
+@known_at.case
+def known_of_all(schedule: OnEvents | OnMonths | EachForItself, desk):
     """All."""
     return desk.state[0].enrolled
-
-
-for _other in (OnEvents, OnMonths, EachForItself):
-    known_at.cases[_other] = _known_of_all

@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 from lmd_trialsim.designs.allocation import AllocationSpec, Share
 from lmd_trialsim.designs.borrowing import Independent, PartitionAveraging, Pooled, PowerPrior, SourceExchangeability
 from lmd_trialsim.designs.cell_looks import BasketLooks, interim_looks
+from lmd_trialsim.designs.conditions import Comparison
 from lmd_trialsim.designs.gamma_cells import GammaCellsSpec
 from lmd_trialsim.designs.generic import DesignSpec, Patients, TwoArms
 from lmd_trialsim.designs.hierarchical import CalibratedHierarchicalSpec, Exnex, HierarchicalSpec
 from lmd_trialsim.designs.measures import Value
-from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, PowerCutOff, check_sorted
+from lmd_trialsim.designs.rules import LookNumber, PowerCutOff, all_of, check_sorted, looks_named
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveMonths, Spec
 from lmd_trialsim.reading import At, Several
 
@@ -35,7 +36,6 @@ MEASURED = ("rate", "median", "ratio")
 NamedBound = Literal[
     "null_rate", "target_rate", "null_median", "target_median", "null_ratio", "target_ratio", "midpoint"
 ]
-SUBJECTS = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 Number = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
 
@@ -49,8 +49,10 @@ Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | P
 Bound = NamedBound | Value | ByBasket
 
 
-class BasketCondition(Spec):
+class BasketCondition(Comparison):
     """A number of a basket, and what it is compared with."""
+
+    SUBJECTS: ClassVar = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
 
     probability_that: Literal["rate", "median", "odds_ratio", "hazard_ratio"] | None = Field(
         None,
@@ -77,32 +79,9 @@ class BasketCondition(Spec):
     is_below: Cut | None = Field(None, description="holds where the number is below this")
     at_most: Cut | None = Field(None, description="holds where the number is this or below")
 
-    @property
-    def subject(self) -> str:
-        """Which number the condition is about."""
-        return next(name for name in SUBJECTS if getattr(self, name) is not None)
-
-    @property
-    def comparison(self) -> str:
-        """How it is compared."""
-        return next(name for name in COMPARISONS if getattr(self, name) is not None)
-
-    @property
-    def cut(self) -> Any:
-        """What it is compared with."""
-        return getattr(self, self.comparison)
-
     @model_validator(mode="after")
     def _says_one_thing(self) -> BasketCondition:
-        wrong: list[At] = []
-        for names, what in ((SUBJECTS, "number"), (COMPARISONS, "comparison")):
-            given = [name for name in names if getattr(self, name) is not None]
-            if not given:
-                raise At((), f"names no {what}", allowed=", ".join(names))
-            wrong += [
-                At((name,), f"contradicts {given[0]}: a condition has one {what}. Remove one", key=True)
-                for name in given[1:]
-            ]
+        wrong = self.contradictions()
         sides = [name for name in ("above", "below") if getattr(self, name) is not None]
         if self.probability_that is None:
             wrong += [At((name,), "goes with probability_that. Remove it", key=True) for name in sides]
@@ -158,13 +137,11 @@ class BasketRule(Spec):
     @property
     def conditions(self) -> list[BasketCondition]:
         """The conditions, all of which must hold."""
-        return [self.when] if isinstance(self.when, BasketCondition) else list(self.when)
+        return all_of(self.when)
 
     def looks(self, count: int) -> list[int]:
         """Return the looks (from 0) at which the rule speaks, of `count` in all."""
-        if isinstance(self.at, list):
-            return [look - 1 for look in self.at]
-        return list({"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at])
+        return looks_named(self.at, count)
 
 
 class SlowAccrual(Spec):

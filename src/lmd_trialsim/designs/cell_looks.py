@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Number, check_increasing
+from lmd_trialsim.designs.looks import MOST_LOOKS, Every, Number, check_increasing, one_unit
 from lmd_trialsim.evidence.quantities import PlainPositiveMonths, Spec
 from lmd_trialsim.kernel.desk import NOT_EVALUABLE
 from lmd_trialsim.kernel.jit import kernel
@@ -38,22 +38,20 @@ class BasketLooks(Spec):
 
     @model_validator(mode="after")
     def _one_unit(self) -> BasketLooks:
-        given = [unit for unit in UNITS if getattr(self, unit) is not None]
-        if len(given) > 1:
-            raise At((given[1],), f"contradicts {given[0]}: looks are counted in one unit. Remove one", key=True)
-        if not given:
+        given = one_unit(self, UNITS)
+        if given is None:
             raise At((), "says no look", allowed=", ".join(UNITS), way_out="Leave looks out for a final look only.")
         listed = self.listed()
         names = {name for item in listed if isinstance(item, dict) for name in item}
         for name in names or {""}:
             numbers = [item.get(name, 0) if isinstance(item, dict) else item for item in listed]
-            check_increasing(numbers, (given[0],))
+            check_increasing(numbers, (given,))
         return self
 
     @property
     def unit(self) -> str:
         """What the looks are counted in."""
-        return next(unit for unit in UNITS if getattr(self, unit) is not None)
+        return str(one_unit(self, UNITS))
 
     def listed(self) -> list[Any]:
         """Return the interim looks as they are written."""

@@ -59,6 +59,17 @@ class FinalSpec(Spec):
     follow_up_months: PlainMonths = Field(description="months from the last patient's entry to the last look")
 
 
+UNITS = ("patients", "evaluable", "events", "months")
+
+
+def one_unit(looks: Spec, units: Sequence[str]) -> str | None:
+    """Return the unit that looks are counted in, None where none is said; raise At where several are."""
+    given = [unit for unit in units if getattr(looks, unit) is not None]
+    if len(given) > 1:
+        raise At((given[1],), f"contradicts {given[0]}: looks are counted in one unit. Remove one", key=True)
+    return given[0] if given else None
+
+
 class LooksSpec(Spec):
     """When the data are looked at: by patients enrolled or evaluable, events, or months; a final one by follow-up."""
 
@@ -78,20 +89,17 @@ class LooksSpec(Spec):
 
     @model_validator(mode="after")
     def _one_kind(self) -> LooksSpec:
-        given = [kind for kind in ("patients", "evaluable", "events", "months") if getattr(self, kind) is not None]
-        if len(given) > 1:
-            raise At((given[1],), f"contradicts {given[0]}: looks are counted in one unit. Remove one", key=True)
-        if not given and self.final is None:
-            raise At((), "says no look", allowed="patients, evaluable, events, months, final")
-        if not given:
-            return self
-        check_increasing(self.listed(given[0]), (given[0],))
+        given = one_unit(self, UNITS)
+        if given is not None:
+            check_increasing(self.listed(given), (given,))
+        elif self.final is None:
+            raise At((), "says no look", allowed=f"{', '.join(UNITS)}, final")
         return self
 
     @property
     def unit(self) -> str:
         """What the looks are counted in; "final" where there is only a final look by follow-up."""
-        return next((k for k in ("patients", "evaluable", "events", "months") if getattr(self, k) is not None), "final")
+        return one_unit(self, UNITS) or "final"
 
     def listed(self, unit: str) -> list[Any]:
         """Return the listed looks of this unit."""

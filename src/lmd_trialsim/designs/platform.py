@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.arm_allocation import ArmAllocation, FixedAllocation
 from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.designs.arm_looks import ArmLooks
+from lmd_trialsim.designs.conditions import Comparison
 from lmd_trialsim.designs.generic import DesignSpec, Patients
 from lmd_trialsim.designs.looks import check_increasing
-from lmd_trialsim.designs.rules import COMPARISONS, LookNumber, check_sorted
+from lmd_trialsim.designs.rules import LookNumber, all_of, check_sorted, looks_named
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
 
-SUBJECTS = ("probability_that", "predictive_probability_of", "statistic", "estimate_of", "number_of")
 QUANTITIES = Literal["best", "difference", "rate", "mean", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
@@ -30,8 +30,10 @@ class ByArm(Spec):
 Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | ByArm
 
 
-class ArmCondition(Spec):
+class ArmCondition(Comparison):
     """A number of an arm, and what it is compared with."""
+
+    SUBJECTS: ClassVar = ("probability_that", "predictive_probability_of", "statistic", "estimate_of", "number_of")
 
     probability_that: QUANTITIES | None = Field(
         None,
@@ -51,32 +53,9 @@ class ArmCondition(Spec):
     is_below: Cut | None = Field(None, description="holds where the number is below this")
     at_most: Cut | None = Field(None, description="holds where the number is this or below")
 
-    @property
-    def subject(self) -> str:
-        """Which number the condition is about."""
-        return next(name for name in SUBJECTS if getattr(self, name) is not None)
-
-    @property
-    def comparison(self) -> str:
-        """How it is compared."""
-        return next(name for name in COMPARISONS if getattr(self, name) is not None)
-
-    @property
-    def cut(self) -> Any:
-        """What it is compared with."""
-        return getattr(self, self.comparison)
-
     @model_validator(mode="after")
     def _says_one_thing(self) -> ArmCondition:
-        wrong: list[At] = []
-        for names, what in ((SUBJECTS, "number"), (COMPARISONS, "comparison")):
-            given = [name for name in names if getattr(self, name) is not None]
-            if not given:
-                raise At((), f"names no {what}", allowed=", ".join(names))
-            wrong += [
-                At((name,), f"contradicts {given[0]}: a condition has one {what}. Remove one", key=True)
-                for name in given[1:]
-            ]
+        wrong = self.contradictions()
         sides = [name for name in ("above", "below") if getattr(self, name) is not None]
         bounded = self.probability_that not in (None, "best")
         if not bounded:
@@ -148,15 +127,11 @@ class ArmRule(Spec):
     @property
     def conditions(self) -> list[ArmCondition]:
         """The conditions, all of which must hold; none where there is a boundary."""
-        if self.when is None:
-            return []
-        return [self.when] if isinstance(self.when, ArmCondition) else list(self.when)
+        return all_of(self.when)
 
     def looks(self, count: int) -> list[int]:
         """Return the looks (from 0) at which the rule speaks, of `count` in all."""
-        if isinstance(self.at, list):
-            return [look - 1 for look in self.at]
-        return list({"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at])
+        return looks_named(self.at, count)
 
 
 class PlatformArm(Spec):

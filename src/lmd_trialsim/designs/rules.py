@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from lmd_trialsim.designs.analyses import Analysis, ExponentialModel
+from lmd_trialsim.designs.conditions import Comparison
 from lmd_trialsim.evidence.quantities import PlainOpenProbability, PlainPositiveMonths, PlainProbability, Spec
 from lmd_trialsim.reading import At, Several
 
@@ -23,10 +24,8 @@ class PowerCutOff(Spec):
     power: Annotated[float, Field(ge=0, le=10)] = Field(alias="gamma", description="how late it grows")
 
 
+OneComparison = TypeVar("OneComparison", bound=Comparison)
 Cut = Number | Annotated[list[Number], Field(min_length=1, max_length=1000)] | PowerCutOff
-COMPARISONS = ("exceeds", "at_least", "is_below", "at_most")
-UPWARDS = ("exceeds", "at_least")
-SUBJECTS = ("probability_that", "predictive_probability_of", "statistic", "p_value", "estimate_of", "number_of")
 
 Quantity = Literal[
     "rate", "difference", "ratio", "odds_ratio", "hazard_ratio", "hazard_per_month", "median_months", "survival",
@@ -34,8 +33,12 @@ Quantity = Literal[
 ]  # fmt: skip
 
 
-class Condition(Spec):
+class Condition(Comparison):
     """A number and what it is compared with."""
+
+    SUBJECTS: ClassVar = (
+        "probability_that", "predictive_probability_of", "statistic", "p_value", "estimate_of", "number_of",
+    )  # fmt: skip
 
     probability_that: Quantity | None = Field(
         None, description="posterior probability that this lies `above` or `below`"
@@ -69,33 +72,9 @@ class Condition(Spec):
     is_below: Cut | None = Field(None, description="holds where the number is below this")
     at_most: Cut | None = Field(None, description="holds where the number is this or below")
 
-    @property
-    def subject(self) -> str:
-        """Which of the numbers the condition is about."""
-        return next(name for name in SUBJECTS if getattr(self, name) is not None)
-
-    @property
-    def comparison(self) -> str:
-        """How the number is compared."""
-        return next(name for name in COMPARISONS if getattr(self, name) is not None)
-
-    @property
-    def cut(self) -> float | list[float] | PowerCutOff:
-        """What the number is compared with."""
-        cut: float | list[float] | PowerCutOff = getattr(self, self.comparison)
-        return cut
-
     @model_validator(mode="after")
     def _says_one_thing(self) -> Condition:
-        wrong: list[At] = []
-        for names, what in ((SUBJECTS, "number"), (COMPARISONS, "comparison")):
-            given = [name for name in names if getattr(self, name) is not None]
-            if not given:
-                raise At((), f"names no {what}", allowed=", ".join(names))
-            wrong += [
-                At((name,), f"contradicts {given[0]}: a condition has one {what}. Remove one", key=True)
-                for name in given[1:]
-            ]
+        wrong = self.contradictions()
         if wrong:
             raise Several(wrong)
         belongs = {
@@ -144,6 +123,18 @@ def check_sorted(at: str | list[int]) -> None:
             raise At(("at", i), "looks must increase. Sort them, and name each once.")
 
 
+def looks_named(at: str | list[int], count: int) -> list[int]:
+    """Return the looks (from 0) of `count` in all: all, interim, final, or those listed (from 1)."""
+    if isinstance(at, list):
+        return [look - 1 for look in at]
+    return list({"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[at])
+
+
+def all_of(when: OneComparison | list[OneComparison] | None) -> list[OneComparison]:
+    """Return the conditions that are written as one, as a list, or not at all."""
+    return [] if when is None else list(when) if isinstance(when, list) else [when]
+
+
 class Rule(Spec):
     """A rule; the first in the list that speaks at a look decides."""
 
@@ -190,7 +181,7 @@ class Rule(Spec):
     @property
     def conditions(self) -> list[Condition]:
         """The conditions, all of which must hold."""
-        return [] if self.when is None else [self.when] if isinstance(self.when, Condition) else list(self.when)
+        return all_of(self.when)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Rule:
@@ -242,9 +233,9 @@ class Rule(Spec):
 
     def looks(self, count: int) -> list[int]:
         """Return the looks (from 0) at which the rule speaks, of `count` in all."""
+        chosen = looks_named(self.at, count)
         if isinstance(self.at, list):
-            return [look - 1 for look in self.at]
-        chosen = {"all": range(count), "interim": range(count - 1), "final": range(count - 1, count)}[self.at]
+            return chosen
         # At the final look nothing is left to predict, and no accrual to be stopped.
         looks_ahead = self.stop_accrual_for is not None or any(
             condition.predictive_probability_of is not None for condition in self.conditions

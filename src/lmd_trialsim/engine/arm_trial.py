@@ -16,7 +16,6 @@ from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import (
-    CLOSED,
     CONTROLS_ALL,
     CONTROLS_TESTED,
     forget_arms,
@@ -27,6 +26,7 @@ from lmd_trialsim.kernel.randomising import (
     test_and_pool,
 )
 from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
+from lmd_trialsim.kernel.screening import CLOSED
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,

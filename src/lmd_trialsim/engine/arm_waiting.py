@@ -6,7 +6,8 @@ import math
 
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import CLOSED, may_take, next_comer, take_or_turn_away
+from lmd_trialsim.kernel.randomising import may_take, next_comer, take_or_turn_away
+from lmd_trialsim.kernel.screening import CLOSED
 from lmd_trialsim.kernel.seams import settle
 
 

@@ -20,11 +20,16 @@ def draw_from_block(desk, places, block, chance):
         for arm in range(arms):
             desk.cells[arm, block].places = places[arm]
             left += places[arm]
-    place = chance * left
+    return take_place(desk, block, chance * left)
+
+
+@kernel
+def take_place(desk, block, place):
+    """Return the arm that has the place, counted over the arms in their order, and take one of its places away."""
     drawn = 0
     seen = 0
-    for other in range(arms - 1):
-        seen += desk.cells[other, block].places
+    for arm in range(desk.cells.shape[0] - 1):
+        seen += desk.cells[arm, block].places
         drawn += int(place >= seen)
     desk.cells[drawn, block].places -= 1
     return drawn

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import llvmlite
 import numba
@@ -138,9 +138,11 @@ class Seam:
         overload(self, strict=False, jit_options=_INNER)(self._typed)
 
     def case(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Register `function` for the plan class named by the annotation of its first argument."""
+        """Register `function` for the plan class named by the annotation of its first argument, or each of a union."""
         first = function.__code__.co_varnames[0]
-        self.cases[get_type_hints(function)[first]] = function
+        named = get_type_hints(function)[first]
+        for plan in get_args(named) or (named,):
+            self.cases[plan] = function
         return function
 
     def __call__(self, plan: Any, *args: Any) -> Any:

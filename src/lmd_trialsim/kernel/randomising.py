@@ -11,10 +11,8 @@ from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, NOT_EVALUABLE, OPEN, RESPONSE, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, times_differ, write_arrivals
-
-CLOSED = 2
-"""state.exhausted where the trial closed as it stood."""
+from lmd_trialsim.kernel.screening import next_arrival, stratum_of
+from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, times_differ
 
 CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE, CONTROLS_TESTED = 0, 1, 2, 3
 """Randomising.controls: an arm is compared with all control patients, those who came while it was open, those among
@@ -155,17 +153,11 @@ def let_arms_enter(plan, desk, month):
 @kernel
 def next_comer(plan, stream, desk):
     """Return the month at which the next patient comes who has been neither taken nor turned away; inf if none does."""
-    state = desk.state[0]
-    if state.arrivals >= plan.exist:
-        return math.inf
-    group = state.arrivals >> 3
-    if group >= state.clocked:
-        write_arrivals(plan.accrual, stream, desk, group)
-        random.write_eight(stream, random.STRATUM, group, desk.coming[1])
-        random.write_eight(stream, plan.purpose, group, desk.coming[2])
+    group = desk.state[0].clocked
+    month = next_arrival(plan, stream, desk)
+    if desk.state[0].clocked > group:
         random.write_eight(stream, random.ALLOCATION, group, desk.coming[3])
-        state.clocked = group + 1
-    return desk.coming[0, state.arrivals & 7]
+    return month
 
 
 @kernel
@@ -211,9 +203,7 @@ def take_or_turn_away(plan, stream, desk, month):
     state.arrivals += 1
     if state.waiting:
         let_arms_enter(plan, desk, month)
-    stratum = 0
-    for before in range(plan.upto.shape[0] - 1):
-        stratum += 1 if desk.coming[1, lane] >= plan.upto[before] else 0
+    stratum = stratum_of(plan.upto, desk.coming[1, lane])
     are_open, eligible = _eligible(plan, desk, stratum)
     if eligible == 0:
         return -1

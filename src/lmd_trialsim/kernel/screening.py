@@ -87,6 +87,15 @@ def next_arrival(plan, stream, desk):
 
 
 @kernel
+def stratum_of(upto, chance):
+    """Return the stratum that `chance` draws by the cumulative shares."""
+    stratum = 0
+    for before in range(upto.shape[0] - 1):  # a sum: no branch that could be foretold wrongly
+        stratum += 1 if chance >= upto[before] else 0
+    return stratum
+
+
+@kernel
 def takes(plan, desk, number, month):
     """Return whether the cell has a place for a patient who comes at `month`."""
     cell, state = desk.cells[0, number], desk.state[0]
@@ -123,9 +132,7 @@ def screen(plan, stream, desk, month):
     state.arrivals += 1
     if month > state.checked:
         close_slow_cells(plan, desk, month)
-    stratum = 0
-    for before in range(plan.upto.shape[0] - 1):  # a sum: no branch that could be foretold wrongly
-        stratum += 1 if desk.coming[1, lane] >= plan.upto[before] else 0
+    stratum = stratum_of(plan.upto, desk.coming[1, lane])
     number = plan.cell_of[stratum]
     if number < 0 or not takes(plan, desk, number, month):
         return -1

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.desk import FAILURE, RESPONSE
 from lmd_trialsim.kernel.enrolment import A_MOMENT
-from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import admit, observe_arms, times_differ
 from lmd_trialsim.kernel.special import normal_quantile
-from lmd_trialsim.patients.hazard import Hazards, months_to_event
+from lmd_trialsim.patients.hazard import Hazards
+from lmd_trialsim.patients.loss import lost_before_assessment
 
 
 class Continuous(NamedTuple):
@@ -30,16 +29,6 @@ class Continuous(NamedTuple):
     if_dropped_out: int
 
 
-@kernel
-def _lost(endpoint, stream, arrival, arm, stratum):
-    """Return the outcome that stands for what comes before the assessment; RESPONSE where nothing does."""
-    died = months_to_event(endpoint.death, arm, stratum, random.uniform(stream, arrival, random.DEATH, 0))
-    left = months_to_event(endpoint.drop_out, arm, stratum, random.uniform(stream, arrival, random.DROPOUT, 0))
-    if died <= endpoint.delay and died <= left:
-        return endpoint.if_dead
-    return endpoint.if_dropped_out if left <= endpoint.delay else RESPONSE
-
-
 @admit.case
 def admit_continuous(endpoint: Continuous, stream, desk, patient, arrival, stratum, chance):
     """The value by inversion; settled at entry, and known later."""
@@ -48,7 +37,7 @@ def admit_continuous(endpoint: Continuous, stream, desk, patient, arrival, strat
     person.value = mean + sd * normal_quantile(chance)
     person.outcome = FAILURE
     if endpoint.loses:
-        lost = _lost(endpoint, stream, arrival, person.arm, stratum)
+        lost = lost_before_assessment(endpoint, stream, arrival, person.arm, stratum)
         person.outcome = FAILURE if lost == RESPONSE else lost
 
 

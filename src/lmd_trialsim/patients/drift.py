@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lmd_trialsim.evidence.quantities import Months, Spec
+from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.seams import admit, observe_arms, observe_cells, shifted, times_differ
 from lmd_trialsim.patients.binary import Binary, LossyBinary
@@ -83,8 +84,6 @@ class Drifting(NamedTuple):
     @property
     def purpose(self) -> int:
         """The uniform that decides what becomes of a patient."""
-        from lmd_trialsim.kernel import random
-
         return int(getattr(self.endpoint, "purpose", random.EVENT))
 
 
@@ -109,25 +108,13 @@ def admit_drifting(endpoint: Drifting, stream, desk, patient, arrival, stratum, 
     person.value += added
 
 
-@kernel
-def _shift_logit(chance, shift):
-    """Return u such that u < rate where the uniform is below the rate with its logit shifted."""
+@shifted.case
+def shifted_rate(endpoint: Binary | LossyBinary, chance, shift):
+    """The logit of the rate is shifted: the uniform falls below the rate where it was below the shifted one."""
     if shift == 0.0:
-        return chance
+        return chance, 0.0
     odds = chance / (1.0 - chance) * math.exp(-shift)
-    return odds / (1.0 + odds)
-
-
-@shifted.case
-def shifted_rate(endpoint: Binary, chance, shift):
-    """The logit of the rate is shifted."""
-    return _shift_logit(chance, shift), 0.0
-
-
-@shifted.case
-def shifted_lossy_rate(endpoint: LossyBinary, chance, shift):
-    """The logit of the rate is shifted."""
-    return _shift_logit(chance, shift), 0.0
+    return odds / (1.0 + odds), 0.0
 
 
 @shifted.case

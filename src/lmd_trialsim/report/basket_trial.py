@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lmd_trialsim.basket_replay import BasketReplay, Look, OfArm, Patient, Seen
+from lmd_trialsim.basket_replay import BasketReplay, Look, OfArm, Seen
 from lmd_trialsim.designs.basket import BasketCondition, BasketRule, ByBasket
 from lmd_trialsim.designs.measures import MEDIAN, RATIOS
-from lmd_trialsim.designs.rules import PowerCutOff
-from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.rules import GO_ON
 from lmd_trialsim.report import page
-from lmd_trialsim.report.spoken import SIGNS, plain, tell
+from lmd_trialsim.report.spoken import SIGNS, VERDICTS, course, describe_of_each, needed, outcome, plain, tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
 
 
 def parts(trial: BasketReplay, name: str) -> Iterator[RenderableType]:
@@ -42,11 +37,8 @@ def parts(trial: BasketReplay, name: str) -> Iterator[RenderableType]:
 
 def describe(rule: BasketRule) -> str:
     """Return the rule in English."""
-    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_cut(c)}" for c in rule.conditions)
-    at = {"all": "", "interim": ", at interim looks", "final": ", at the final look"}
-    when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else at[rule.at]
-    waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
-    return f"stop for {rule.stop_for} if {said}{when}{waits}"
+    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_needed(c)}" for c in rule.conditions)
+    return describe_of_each(rule, said, "the final look")
 
 
 def subject(condition: BasketCondition) -> str:
@@ -61,13 +53,8 @@ def subject(condition: BasketCondition) -> str:
     return f"P({condition.probability_that.replace('_', ' ')} {'<' if below else '>'} {what})"
 
 
-def _cut(condition: BasketCondition) -> str:
-    cut = condition.cut
-    if isinstance(cut, PowerCutOff):
-        return f"{cut.scale:g} (n/N)^{cut.power:g}"
-    if isinstance(cut, ByBasket):
-        return "a number by basket"
-    return ", ".join(f"{one:g}" for one in cut) + " look by look" if isinstance(cut, list) else f"{cut:g}"
+def _needed(condition: BasketCondition) -> str:
+    return "a number by basket" if isinstance(condition.cut, ByBasket) else needed(condition.cut)
 
 
 def _patients(trial: BasketReplay) -> RenderableType:
@@ -75,16 +62,11 @@ def _patients(trial: BasketReplay) -> RenderableType:
     header = ["patient", "month", "basket", *(["arm"] if two else []), "what happens"]
     where = [[str(p.number), f"{p.month:.2f}", p.basket, *([arms[p.arm]] if two else [])] for p in trial.patients]
     if trial.setting.endpoint.kind == "time_to_event":
-        rows = [[*at, _course(p)] for at, p in zip(where, trial.patients, strict=True)]
-        return page.grid(header, rows, left=len(header))
-    words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
-    if trial.setting.endpoint.kind == "survival_at_month":
-        words[RESPONSE] = "event-free"
-    bad = "event" if words[RESPONSE] == "event-free" else "no response"
-    rows = [
-        [*at, f"{words.get(p.outcome, bad)}, known in month {p.month + trial.setting.delay:.2f}"]
-        for at, p in zip(where, trial.patients, strict=True)
-    ]
+        told = [course(p.month, p.event, p.censor) for p in trial.patients]
+    else:
+        kind, delay = trial.setting.endpoint.kind, trial.setting.delay
+        told = [f"{outcome(p.outcome, kind)}, known in month {p.month + delay:.2f}" for p in trial.patients]
+    rows = [[*at, what] for at, what in zip(where, told, strict=True)]
     return page.grid(header, rows, left=len(header))
 
 
@@ -95,14 +77,6 @@ def _look(look: Look, trial: BasketReplay) -> Iterator[RenderableType]:
         yield page.inset(f"{seen.basket}: {_known(seen, trial)}{judged}")
         for line in _of_rules(seen, trial):
             yield page.inset(f"  {line}")
-
-
-def _course(patient: Patient) -> str:
-    """Return what happens to a patient who is followed, without regard to the end of the trial."""
-    event, censor = patient.event, patient.censor
-    if event <= censor:
-        return f"event in month {patient.month + event:.2f}"
-    return "no event" if math.isinf(censor) else f"lost in month {patient.month + censor:.2f}"
 
 
 def _known(seen: Seen, trial: BasketReplay) -> str:

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm
-from lmd_trialsim.kernel.desk import FULL, MISSING, NOT_EVALUABLE, RESPONSE, WAITING
+from lmd_trialsim.kernel.desk import FULL, MISSING, NOT_EVALUABLE, WAITING
 from lmd_trialsim.kernel.rules import GO_ON
 from lmd_trialsim.platform_replay import Known, Look, Patient, PlatformReplay, Seen
 from lmd_trialsim.report import page
-from lmd_trialsim.report.spoken import SIGNS, plain, tell
+from lmd_trialsim.report.spoken import SIGNS, VERDICTS, course, describe_of_each, needed, outcome, plain, tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
 
 
 def parts(trial: PlatformReplay, name: str) -> Iterator[RenderableType]:
@@ -40,14 +38,11 @@ def parts(trial: PlatformReplay, name: str) -> Iterator[RenderableType]:
 
 def describe(rule: ArmRule) -> str:
     """Return the rule in English."""
-    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_cut(c)}" for c in rule.conditions)
+    said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_needed(c)}" for c in rule.conditions)
     if rule.boundary is not None:
         side = ">=" if rule.stop_for == "efficacy" else "<"
         said = f"z {side} the {rule.boundary.replace('_', ' ')} boundary of all arms together (alpha {rule.alpha:g})"
-    at = {"all": "", "interim": ", at interim looks", "final": ", at the arm's last look"}
-    when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else at[rule.at]
-    waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
-    return f"stop for {rule.stop_for} if {said}{when}{waits}"
+    return describe_of_each(rule, said, "the arm's last look")
 
 
 def subject(condition: ArmCondition) -> str:
@@ -63,11 +58,8 @@ def subject(condition: ArmCondition) -> str:
     return f"P({condition.probability_that.replace('_', ' ')} {'<' if below else '>'} {bound:g})"
 
 
-def _cut(condition: ArmCondition) -> str:
-    cut = condition.cut
-    if isinstance(cut, ByArm):
-        return "a number by arm"
-    return ", ".join(f"{one:g}" for one in cut) + " look by look" if isinstance(cut, list) else f"{cut:g}"
+def _needed(condition: ArmCondition) -> str:
+    return "a number by arm" if isinstance(condition.cut, ByArm) else needed(condition.cut)
 
 
 def _patients(trial: PlatformReplay) -> RenderableType:
@@ -84,17 +76,10 @@ def _course(patient: Patient, trial: PlatformReplay) -> str:
     """Return what happens to a patient, without regard to the end of the trial."""
     kind = trial.setting.endpoint.kind
     if kind == "time_to_event":
-        event, censor = patient.event, patient.censor
-        if event <= censor:
-            return f"event in month {patient.month + event:.2f}"
-        return "no event" if math.isinf(censor) else f"lost in month {patient.month + censor:.2f}"
+        return course(patient.month, patient.event, patient.censor)
     if kind == "continuous" and patient.outcome not in (MISSING, NOT_EVALUABLE):
         return f"{patient.value:.3f}, known in month {patient.month + trial.setting.delay:.2f}"
-    words = {RESPONSE: "response", MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
-    bad = "no response"
-    if kind == "survival_at_month":
-        words[RESPONSE], bad = "event-free", "event"
-    return f"{words.get(patient.outcome, bad)}, known in month {patient.month + trial.setting.delay:.2f}"
+    return f"{outcome(patient.outcome, kind)}, known in month {patient.month + trial.setting.delay:.2f}"
 
 
 def _look(look: Look, trial: PlatformReplay) -> Iterator[RenderableType]:

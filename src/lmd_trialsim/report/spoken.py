@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
+from lmd_trialsim.answers import Answer
+from lmd_trialsim.designs.basket import BasketRule
+from lmd_trialsim.designs.platform import ArmRule
 from lmd_trialsim.designs.rules import Condition, PowerCutOff, Rule
-from lmd_trialsim.replay import Answer
+from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
 
 SIGNS = {"exceeds": ">", "at_least": ">=", "is_below": "<", "at_most": "<="}
+VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
 BOUNDARIES = {
     "obrien_fleming": "O'Brien and Fleming's boundary", "pocock": "Pocock's boundary",
     "wang_tsiatis": "Wang and Tsiatis's boundary", "haybittle_peto": "Haybittle and Peto's boundary",
@@ -27,7 +31,8 @@ def describe(rule: Rule) -> str:
         when = f"if z is {side} {BOUNDARIES[rule.spending]} ({error})"
     else:
         when = "if " + " and ".join(
-            f"{subject(condition)} {SIGNS[condition.comparison]} {_cut(condition)}" for condition in rule.conditions
+            f"{subject(condition)} {SIGNS[condition.comparison]} {needed(condition.cut)}"
+            for condition in rule.conditions
         )
     parts = [f"{does} {when}"]
     if rule.at in ("interim", "final"):
@@ -65,6 +70,27 @@ def subjects_of(rule: Rule) -> list[str]:
     return ["z"] if rule.spending is not None else [subject(condition) for condition in rule.conditions]
 
 
+def describe_of_each(rule: BasketRule | ArmRule, said: str, final: str) -> str:
+    """Return a rule that is asked of each basket or arm in English. said: its conditions; final: the last look."""
+    named = {"all": "", "interim": ", at interim looks", "final": f", at {final}"}
+    when = f", at looks {', '.join(map(str, rule.at))}" if isinstance(rule.at, list) else named[rule.at]
+    waits = f", from {rule.from_patients} evaluable patients on" if rule.from_patients else ""
+    return f"stop for {rule.stop_for} if {said}{when}{waits}"
+
+
+def course(month: float, event: float, censor: float) -> str:
+    """Return what happens to a patient who is followed from the month, without regard to the end of the trial."""
+    if event <= censor:
+        return f"event in month {month + event:.2f}"
+    return "no event" if math.isinf(censor) else f"lost in month {month + censor:.2f}"
+
+
+def outcome(number: int, kind: str) -> str:
+    """Return an outcome (kernel.desk) of an endpoint of this kind in English."""
+    good, bad = ("event-free", "event") if kind == "survival_at_month" else ("response", "no response")
+    return {RESPONSE: good, MISSING: "missing", NOT_EVALUABLE: "not evaluable"}.get(number, bad)
+
+
 def tell(answer: Answer, name: str) -> str:
     """Return an answer against its threshold, as in `P(rate > 0.2) = 0.981, needs > 0.99: 0.009 short`."""
     sign = SIGNS[answer.comparison]
@@ -94,8 +120,8 @@ def plain(value: float, places: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
-def _cut(condition: Condition) -> str:
-    cut = condition.cut
+def needed(cut: float | list[float] | PowerCutOff) -> str:
+    """Return what a number is compared with: one number, one a look, or one that grows."""
     if isinstance(cut, PowerCutOff):
         return f"{cut.scale:g} (n/N)^{cut.power:g}"
     if isinstance(cut, list):

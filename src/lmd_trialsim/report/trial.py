@@ -7,16 +7,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from lmd_trialsim.engine import outcomes as column
-from lmd_trialsim.kernel.desk import MISSING, NOT_EVALUABLE, RESPONSE
 from lmd_trialsim.kernel.rules import EFFICACY
 from lmd_trialsim.replay import Judged, Look, Patient, Replay
 from lmd_trialsim.report import page
-from lmd_trialsim.report.spoken import describe, plain, subjects_of, tell
+from lmd_trialsim.report.spoken import VERDICTS, describe, outcome, plain, subjects_of, tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-VERDICTS = {0: "inconclusive", 1: "success", 2: "futility", 3: "harm"}
 
 
 def parts(trial: Replay, name: str, scale: str) -> Iterator[RenderableType]:
@@ -59,13 +56,10 @@ def _patients(trial: Replay) -> RenderableType:
 def _course(trial: Replay, patient: Patient) -> str:
     """Return what happens to a patient, and whether the trial still saw it."""
     end = trial.looks[-1].month
+    endpoint = trial.setting.scenario.endpoints[trial.setting.design.endpoint]
     if patient.outcome is not None:
         known = patient.month + trial.setting.delay
-        good, bad, _ = _words(trial)
-        words = {RESPONSE: good, MISSING: "missing", NOT_EVALUABLE: "not evaluable"}
-        word = words.get(patient.outcome, bad)
-        return f"{word}, known in month {known:.2f}{_unseen(known, end)}"
-    endpoint = trial.setting.scenario.endpoints[trial.setting.design.endpoint]
+        return f"{outcome(patient.outcome, endpoint.kind)}, known in month {known:.2f}{_unseen(known, end)}"
     if patient.event <= patient.censor:
         if math.isinf(patient.event):
             return "no event ever"
@@ -79,24 +73,18 @@ def _course(trial: Replay, patient: Patient) -> str:
     return f"{what} after {months:.2f}, in month {month:.2f}{_unseen(month, end)}"
 
 
-def _words(trial: Replay) -> tuple[str, str, str]:
-    """Return what a patient shows, or does not, and what those who do are called."""
-    if trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "survival_at_month":
-        return "event-free", "event", "event-free"
-    return "response", "no response", "responded"
-
-
 def _unseen(month: float, end: float) -> str:
     return " (not seen)" if month > end + 1e-9 else ""
 
 
 def _look(look: Look, title: str, trial: Replay) -> Iterator[RenderableType]:
-    events = trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind == "time_to_event"
-    seen = page.count(look.events, "event") if events else f"{look.evaluable} evaluable"
+    kind = trial.setting.scenario.endpoints[trial.setting.design.endpoint].kind
+    seen = page.count(look.events, "event") if kind == "time_to_event" else f"{look.evaluable} evaluable"
     yield page.heading(f"{title}, month {look.month:.2f}: {look.enrolled} enrolled, {seen}")
     for count in look.by_arm:
         if count.months is None:
-            yield page.inset(f"{count.arm}: {count.hits} of {count.patients} {_words(trial)[2]}")
+            shown = "event-free" if kind == "survival_at_month" else "responded"
+            yield page.inset(f"{count.arm}: {count.hits} of {count.patients} {shown}")
         else:
             yield page.inset(
                 f"{count.arm}: {page.count(count.patients, 'patient')}, {page.count(count.hits, 'event')} "
