@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import logit, ndtri
 
 from lmd_trialsim.checks.platforms import control_of, followed_by
 from lmd_trialsim.designs.arm_allocation import EarlyEndpoint, allocation_of
-from lmd_trialsim.designs.arm_analyses import ArmFrame
 from lmd_trialsim.designs.arm_boundaries import boundary
+from lmd_trialsim.designs.arm_frame import ArmFrame
 from lmd_trialsim.designs.arm_looks import schedule_of
+from lmd_trialsim.designs.arm_regression import ArmRegression
 from lmd_trialsim.designs.asking import TIE, VERDICTS
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, Platform
 from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmLimits, ArmPlan
@@ -47,6 +48,7 @@ CONTROLS = {
     "test_then_pool": CONTROLS_TESTED,
 }
 POOL_LEVEL = 0.1
+RATES = ("binary", "survival_at_month")
 
 
 class PlatformSetting(NamedTuple):
@@ -86,10 +88,17 @@ class PlatformSetting(NamedTuple):
         return quantity == "hazard_ratio" or (quantity != "median" and self.lower_is_better)
 
     @property
+    def of_odds(self) -> bool:
+        """Whether estimates are log odds ratios."""
+        return isinstance(self.design.analysis, ArmRegression) and self.endpoint.kind in RATES
+
+    @property
     def scale(self) -> str:
         """What estimates are of, in words."""
         if self.endpoint.kind == "time_to_event":
             return "log hazard ratio to the control" if self.control is not None else "log of the median"
+        if self.of_odds:
+            return "log odds ratio to the control"
         alone = "mean" if self.endpoint.kind == "continuous" else "rate"
         return "difference to the control" if self.control is not None else alone
 
@@ -152,11 +161,13 @@ class PlatformSetting(NamedTuple):
     def effects(self, truth: str) -> Array:
         """Return the true effect of each arm, (arms,), on the scale of estimates, in the strata that it is open to.
 
-        The difference of rates or the log hazard ratio to the control; without one, the rate or the log of the median.
-        NaN where there is no one such number.
+        The difference of rates, the log odds ratio or the log hazard ratio to the control; without one, the rate or the
+        log of the median. NaN where there is no one such number.
         """
         if self.endpoint.kind == "time_to_event":
             return self._log_effects(truth)
+        if self.of_odds:
+            return self._log_odds_ratios(truth)
         rates = self.by_stratum(truth)
         return self._averaged(rates - rates[0] if self.control is not None else rates)
 
@@ -180,6 +191,19 @@ class PlatformSetting(NamedTuple):
         """Return what is estimated of each arm, (arms,): its effect; NaN where the control may be replaced."""
         effects = self.effects(truth)
         return np.full_like(effects, math.nan) if self.design.replace_control else effects
+
+    def _log_odds_ratios(self, truth: str) -> Array:
+        """Return those of the strata, where strata are adjusted for and all have one; else of all patients together."""
+        rates, takes = self.by_stratum(truth), self.takes
+        if getattr(self.design.analysis, "strata", None) is None:
+            own, others = self._averaged(rates), self._averaged(np.broadcast_to(rates[0], rates.shape))
+            rates, control, takes = own[:, None], others[:, None], np.ones((len(own), 1), int)
+        else:
+            control = rates[:1]
+        with np.errstate(invalid="ignore"):
+            ratios = logit(rates) - logit(control)
+        found = [row[open_to > 0] for row, open_to in zip(ratios, takes, strict=True)]
+        return np.array([row[0] if np.isfinite(row).all() and np.ptp(row) < 1e-9 else math.nan for row in found])
 
     def _log_effects(self, truth: str) -> Array:
         curves = self.curves(truth)
@@ -374,6 +398,9 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         setting.estimand(truth),
         setting.in_all,
         alike.within if alike is not None else 0.0,
+        setting.endpoint.kind,
+        len(scenario.population.stratum_names()),
+        design.max_months,
     )
     analysis, memory = design.analysis.model(frame)
     early, early_scratch = _early(setting, truth)

@@ -118,14 +118,14 @@ def differences(outcomes, replicate, twin):
     return wrong
 
 
-def compare(design, world=None, replicates=25, seed=None):
+def compare(design, world=None, replicates=25, seed=None, naive=NaivePlatform):
     """Return [(replicate, [(column, kernel, twin), ...]), ...], and the trials of the twin."""
     seed = int(np.random.default_rng().integers(2**40)) if seed is None else seed
     scenario = Scenario.of(Document(scenario_of(design, world), "twins"))
     outcomes = play(job_of(scenario, "platform", "real", replicates), seed, 0, replicates)
     found, twins = [], []
     for replicate in range(replicates):
-        twin = NaivePlatform(scenario, design, "real", seed, replicate).play()
+        twin = naive(scenario, design, "real", seed, replicate).play()
         twins.append(twin)
         if wrong := differences(outcomes, replicate, twin):
             found.append((replicate, wrong))

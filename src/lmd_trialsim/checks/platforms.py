@@ -10,6 +10,7 @@ from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.designs.arm_allocation import FixedAllocation, Follows
 from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
+from lmd_trialsim.designs.arm_regression import MOST_BUCKETS, ArmRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
 from lmd_trialsim.patients.endpoints import lower_is_better
@@ -18,13 +19,13 @@ from lmd_trialsim.reading import At
 if TYPE_CHECKING:
     from lmd_trialsim.scenario import Scenario
 
-OF_TIMES = ("gamma_exponential", "log_rank")
-OF_RATES = ("beta_binomial", "difference_of_proportions", "period_regression")
+OF_TIMES = ("gamma_exponential", "log_rank", "regression")
+OF_RATES = ("beta_binomial", "difference_of_proportions", "period_regression", "regression")
 ANALYSES = {
     "binary": OF_RATES,
     "survival_at_month": OF_RATES,
     "time_to_event": OF_TIMES,
-    "continuous": ("normal", "difference_of_means", "period_regression"),
+    "continuous": ("normal", "difference_of_means", "period_regression", "regression"),
 }
 """The analyses that go with an endpoint."""
 
@@ -42,7 +43,15 @@ WORDS = {
 RARE = 1e-3
 """A share of patients that is waited for only where the trial has an end."""
 
-OF_CONTROL = ("difference", "hazard_ratio")
+OF_CONTROL = ("difference", "odds_ratio", "hazard_ratio")
+
+OF_REGRESSION = {
+    "binary": ("odds_ratio", "responses"),
+    "survival_at_month": ("odds_ratio", "responses"),
+    "time_to_event": ("hazard_ratio", "events"),
+    "continuous": ("difference", ""),
+}
+"""The same under a regression, by endpoint."""
 
 
 def control_of(scenario: Scenario, design: Platform) -> str | None:
@@ -245,6 +254,10 @@ def _of_early(scenario: Scenario, at: Place, design: Platform, follows: Follows)
     if follows.analysis.kind not in ANALYSES[kind]:
         text = f"does not go with the endpoint {follows.endpoint}, of kind {kind}"
         yield At(place, text, got=follows.analysis.kind, allowed=", ".join(ANALYSES[kind]))
+    elif isinstance(follows.analysis, ArmRegression):
+        yield At(
+            place, "is no analysis that these shares can follow. Use one with priors of each arm.", got="regression"
+        )
     elif not isinstance(follows.analysis, TESTS):
         yield from _of_priors(arms_of_platform(scenario, design), (*here, "analysis", "priors"), follows.analysis)
     elif design.allocation.kind != "trippa" or isinstance(follows.analysis, ArmPeriodRegression):
@@ -286,6 +299,8 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         return
     if isinstance(analysis, TESTS):
         yield from _of_test(scenario, at, design)
+    elif isinstance(analysis, ArmRegression):
+        yield from _of_regression(scenario, at, design, analysis)
     else:
         yield from _of_priors(arms_of_platform(scenario, design), (*at, "analysis", "priors"), analysis)
     yield from _of_endpoint(at, design, endpoint.kind)
@@ -315,8 +330,8 @@ def _of_endpoint(at: Place, design: Platform, kind: str) -> Iterator[At]:
         yield At((*at, "follow_up_months"), text, key=True)
     if alike is None:
         return
-    if times or isinstance(design.analysis, TESTS):
-        text = "needs an analysis of rates or means with priors. Remove it."
+    if times or isinstance(design.analysis, (*TESTS, ArmRegression)):
+        text = "needs an analysis of rates or means with priors of each arm. Remove it."
         yield At((*at, "ends_if_alike"), text, key=True)
     elif kind != "continuous" and alike.within >= 1.0:
         text = "rates lie between 0 and 1"
@@ -339,6 +354,39 @@ def _of_test(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
         text = "says nothing of the probability to be best, which the allocation follows"
         way_out = "Use allocation: trippa, or an analysis with priors."
         yield At(here, text, got=design.analysis.kind, way_out=way_out)
+
+
+def _of_regression(scenario: Scenario, at: Place, design: Platform, analysis: ArmRegression) -> Iterator[At]:
+    """Yield what a regression of all arms cannot do."""
+    here, kind = (*at, "analysis"), scenario.endpoints[design.endpoint].kind
+    if control_of(scenario, design) is None:
+        text = "tells effects against a control, and there is none"
+        yield At((*here, "kind"), text, got="regression", way_out=f"Use {ANALYSES[kind][0]}.")
+        return
+    if design.replace_control:
+        text = "tells effects against one control, which cannot be replaced"
+        yield At((*here, "kind"), text, got="regression", way_out=f"Use {ANALYSES[kind][0]}.")
+    arms = [arm for arm in arms_of_platform(scenario, design) if arm != control_of(scenario, design)]
+    yield from _of_priors(arms, (*here, "priors"), analysis)
+    if design.controls != "all":
+        text = "takes control patients of all times, adjusted for the time. Say controls: all."
+        yield At((*at, "controls"), text, got=design.controls, key=True)
+    if analysis.strata is not None and not scenario.population.strata:
+        text = "the population has no strata. Say population: strata:, or remove it."
+        yield At((*here, "strata"), text, key=True)
+    if analysis.hazard is not None and kind != "time_to_event":
+        yield At((*here, "hazard"), "goes with times to an event. Remove it.", key=True)
+    if (analysis.sd is None) == (kind == "continuous"):
+        text = "goes with a continuous endpoint. Remove it." if analysis.sd is not None else "says no sd. Add sd: 1."
+        yield At((*here, "sd" if analysis.sd is not None else "kind"), text, key=analysis.sd is not None)
+    if analysis.time is not None and analysis.time.count(design.max_patients, design.max_months) > MOST_BUCKETS:
+        unit = "patients" if analysis.time.patients is not None else "months"
+        text = f"makes more than {MOST_BUCKETS} times of entry"
+        yield At((*here, "time", unit), text, way_out="Raise it.")
+    if design.allocation.kind in ("thall_wathen", "top_two") and followed_by(design) is None:
+        text = "says nothing of the probability to be best, which the allocation follows"
+        way_out = "Use allocation: trippa, or an analysis with priors of each arm."
+        yield At((*here, "kind"), text, got="regression", way_out=way_out)
 
 
 def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool) -> Iterator[At]:
@@ -397,8 +445,16 @@ def _of_boundary(at: Place, design: Platform, rule: ArmRule) -> Iterator[At]:
         yield At((*at, "information"), text, got=got, allowed=str(design.look_count), key=True)
 
 
+def _words(scenario: Scenario, design: Platform) -> tuple[tuple[str, ...], str]:
+    """Return the quantities of an analysis, and what it counts."""
+    if isinstance(design.analysis, ArmRegression):
+        quantity, counted = OF_REGRESSION[scenario.endpoints[design.endpoint].kind]
+        return (quantity,), counted
+    return WORDS[design.analysis.kind]
+
+
 def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCondition) -> Iterator[At]:
-    quantities, counted = WORDS[design.analysis.kind]
+    quantities, counted = _words(scenario, design)
     word = condition.probability_that
     if word is not None and word not in quantities:
         text = f"is no quantity of the analysis {design.analysis.kind}"
@@ -416,8 +472,12 @@ def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCon
         bound = getattr(condition, side)
         low, high = (0.0, 1.0) if word == "rate" else (-1.0, 1.0)
         binary = scenario.endpoints[design.endpoint].kind in ("binary", "survival_at_month")
-        if bound is not None and word in ("hazard_ratio", "median") and bound <= 0.0:
-            yield At((*at, side), f"a {word.replace('_', ' ')} lies above 0", got=f"{bound:g}")
+        if bound is not None and word in ("odds_ratio", "hazard_ratio", "median") and bound <= 0.0:
+            yield At(
+                (*at, side),
+                f"{'an' if word == 'odds_ratio' else 'a'} {word.replace('_', ' ')} lies above 0",
+                got=f"{bound:g}",
+            )
         if bound is not None and binary and word in ("rate", "difference") and not low < bound < high:
             text = f"a {word} lies between {low:g} and {high:g}"
             yield At((*at, side), text, got=f"{bound:g}")

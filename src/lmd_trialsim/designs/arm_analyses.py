@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from lmd_trialsim.analyses.arm_hazards import MOST_NODES, ArmHazards
@@ -21,30 +20,10 @@ from lmd_trialsim.analyses.arm_tests import (
     LogRankOfArms,
 )
 from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
+from lmd_trialsim.designs.arm_frame import ArmFrame, Memory
+from lmd_trialsim.designs.arm_regression import ArmRegression
 from lmd_trialsim.evidence.quantities import Spec
 from lmd_trialsim.reading import At
-
-Array = NDArray[np.float64]
-
-
-class ArmFrame(NamedTuple):
-    """What the model of a platform design is built for."""
-
-    arms: list[str]  # the control first
-    control: bool  # whether there is one
-    lower: bool  # whether the lower value of the endpoint is the better one
-    bounds: list[tuple[str, float]]  # quantities and bounds of posterior probabilities that rules ask for
-    effects: Array  # (arms,) true effects on the scale of estimates; NaN where there is no one number
-    most: int  # patients in an arm
-    within: float  # the margin of equivalence
-
-
-class Memory(NamedTuple):
-    """What the desk must hold for a model."""
-
-    scratch: int = 1
-    entries: int = 1
-    size: int = 1
 
 
 class ArmBetaBinomial(Spec):
@@ -240,6 +219,7 @@ ArmAnalysis = Annotated[
     | ArmLogRank
     | ArmDifferenceOfMeans
     | ArmDifferenceOfProportions
-    | ArmPeriodRegression,
+    | ArmPeriodRegression
+    | ArmRegression,
     Field(discriminator="kind"),
 ]

@@ -16,7 +16,7 @@ from lmd_trialsim.designs.rules import LookNumber, all_of, check_sorted, looks_n
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
 
-QUANTITIES = Literal["best", "difference", "rate", "mean", "hazard_ratio", "median"]
+QUANTITIES = Literal["best", "difference", "rate", "mean", "odds_ratio", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
 
@@ -37,8 +37,8 @@ class ArmCondition(Comparison):
 
     probability_that: QUANTITIES | None = Field(
         None,
-        description="posterior probability that the arm is the best of those that run, or that its difference or "
-        "hazard ratio to the control, its rate, mean, or median in months, lies `above` or `below`",
+        description="posterior probability that the arm is the best of those that run, or that its difference, odds "
+        "ratio or hazard ratio to the control, its rate, mean, or median in months, lies `above` or `below`",
     )
     above: Number | None = Field(None, description="the bound of probability_that; best has none")
     below: Number | None = Field(None, description="the bound of probability_that; best has none")

@@ -234,3 +234,23 @@ def all_alike(analysis, desk):  # type: ignore[no-untyped-def]
 @Seam
 def estimate_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
     """Return (estimate of the effect of the arm, probability that it lies beyond the true one)."""
+
+
+@Seam
+def time_of_entry(time, desk, patient):  # type: ignore[no-untyped-def]
+    """Return in which stretch of time the patient entered, from 0."""
+
+
+@Seam
+def sort_into_cells(likelihood, layout, desk, table):  # type: ignore[no-untyped-def]
+    """Add what is known of each patient to the two numbers of his cells."""
+
+
+@Seam
+def cell_terms(likelihood, amount, total, eta):  # type: ignore[no-untyped-def]
+    """Return (log likelihood, its slope, minus its curvature) of a cell in its linear predictor."""
+
+
+@Seam
+def unit_information(likelihood, arm):  # type: ignore[no-untyped-def]
+    """Return the variance by which a new trial of size 1 would know the effect, from the counts of arm and control."""
