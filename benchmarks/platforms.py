@@ -74,6 +74,26 @@ def ten_arms() -> dict[str, Any]:
     return scenario(TEN, 9.0, {"kind": "continuous", "assessed_after_months": 1}, {"mean": 0, "sd": 1}, design)
 
 
+def time_machine() -> dict[str, Any]:
+    """Return the same arms with a level for each half year that follows the next one, its step summed over."""
+    written = ten_arms()
+    design, better = written["designs"]["platform"], {"probability_that": "difference", "above": 0}
+    walk = {"sd": {"kind": "half_normal", "scale": 0.1}}
+    design["max_months"] = 140
+    design["analysis"] = {
+        "kind": "regression",
+        "sd": 1,
+        "level": {"sd": 2},
+        "prior": {"sd": 2},
+        "time": {"months": 6, "walk": walk},
+    }
+    design["rules"] = [
+        {"stop_for": "futility", "at": "interim", "when": better | {"is_below": 0.16}},
+        {"stop_for": "efficacy", "at": "final", "when": better | {"exceeds": 0.975}},
+    ]
+    return written
+
+
 def measure() -> list[Figure]:
     """Return the trials a second of each."""
     return [
@@ -81,4 +101,5 @@ def measure() -> list[Figure]:
         trials_a_second("platform_times_adaptive", times({"kind": "trippa"}), 40_000, 40_000, None),
         trials_a_second("platform_times_best", times({"kind": "thall_wathen", "power": 1}), 40_000, 40_000, None),
         trials_a_second("platform_ten_arms_adjusted", ten_arms(), 6_000, 3_000, None),
+        trials_a_second("platform_ten_arms_time_machine", time_machine(), 1_000, 500, None),
     ]

@@ -291,5 +291,18 @@ designs:
     analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
     ends_if_alike: {within: 0.1, exceeds: 0.9}
     rules: [{stop_for: efficacy, when: {probability_that: best, exceeds: 0.95}}]
+  adjusted:
+    kind: platform
+    endpoint: response
+    max_patients: 240
+    max_months: 50
+    controls: all
+    analysis:
+      kind: regression
+      level: {mean: -1, sd: 1}
+      prior: {sd: 1.5}
+      strata: {sd: 0.5}
+      time: {months: 6, walk: {sd: {kind: half_normal, scale: 0.3}}}
+    rules: [{stop_for: efficacy, when: {probability_that: odds_ratio, above: 1, exceeds: 0.95}}]
 run: {replicates: 1000, seed: 7}
 """

@@ -27,10 +27,23 @@ def design(kind, controls):
     }
 
 
+VAGUE = {"kind": "regression", "sd": 1, "level": {"sd": 10}, "prior": {"sd": 10}}
+WALK = {"order": 2, "sd": {"kind": "inverse_gamma_variance", "shape": 0.1, "rate": 0.01}}
+
+
+def bayesian(time):
+    """The same, judged by the posterior probability of a regression."""
+    better = {"probability_that": "difference", "above": 0, "exceeds": 0.975}
+    rules = [{"stop_for": "efficacy", "at": "final", "when": better}]
+    return {**design("period_regression", "all"), "analysis": {**VAGUE, "time": time}, "rules": rules}
+
+
 DESIGNS = {
     "period": design("period_regression", "all"),
     "pooled": design("difference_of_means", "all"),
     "separate": design("difference_of_means", "concurrent"),
+    "bayesian": bayesian({"each": "period"}),
+    "time_machine": bayesian({"patients": 25, "walk": WALK}),
 }
 
 
@@ -54,7 +67,7 @@ THEIR_TRIALS = 1_000
 @pytest.mark.parametrize("drift", NCC)
 def test_rejections_and_bias_are_those_of_ncc(drift):
     replicates = 5_000
-    for name, row in rows_of(scenario(drift), replicates, seed=81).items():
+    for name, row in rows_of(scenario(drift), replicates, seed=81, designs=list(NCC[drift])).items():
         rejected, bias = NCC[drift][name]
         assert_meets(row, "type_i_error", rejected, proportion_error(rejected, THEIR_TRIALS), LAST)
         own = row.get("bias", LAST)
@@ -65,7 +78,7 @@ def test_rejections_and_bias_are_those_of_ncc(drift):
 
 @pytest.mark.parametrize("drift", [-0.15, 0.15])
 def test_pooled_controls_are_biased_by_the_time_between_and_adjusted_ones_are_not(drift):
-    rows = rows_of(scenario(drift), 20_000, seed=82)
+    rows = rows_of(scenario(drift), 20_000, seed=82, designs=["period", "pooled", "separate"])
     read = scenario(drift)
     gaps = []
     for replicate in range(40):
@@ -85,6 +98,19 @@ def test_pooled_controls_are_biased_by_the_time_between_and_adjusted_ones_are_no
 
 def test_a_drift_of_one_arm_alone_is_not_adjusted_for():
     # The model is of one trend for all: that of an arm by itself, twice as steep, is taken for an effect.
-    rows = rows_of(scenario(0.5, factors={LAST: 2.0}), 2_000, seed=83)
-    for name in ("period", "separate"):
+    rows = rows_of(scenario(0.5, factors={LAST: 2.0}), 2_000, seed=83, designs=["period", "separate"])
+    for name in rows:
         assert rows[name].get("bias", LAST).estimate > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drift", [-0.15, 0.15])
+def test_the_time_machine_is_unbiased_by_a_trend_and_knows_more_than_periods(drift):
+    """Vague priors by period are the period model; levels that follow each other lend it patients of other times."""
+    rows = rows_of(scenario(drift), 20_000, seed=84, designs=["separate", "bayesian", "time_machine"])
+    for row in rows.values():
+        assert abs(row.get("bias", LAST).estimate) < SIGMAS * row.get("bias", LAST).mcse
+    assert_meets(rows["bayesian"], "type_i_error", 0.025, 0.0, LAST)
+    separate, periods, machine = (rows[name].get("root_mean_square_error", LAST) for name in rows)
+    assert machine.estimate < periods.estimate < separate.estimate
+    assert separate.estimate - machine.estimate > SIGMAS * math.hypot(separate.mcse, machine.mcse)

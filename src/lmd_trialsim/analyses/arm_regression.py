@@ -19,6 +19,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    bends,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -107,9 +108,24 @@ def _climb(model, scratch, node, pinned):
 
 
 @kernel
-def _weigh_nodes(model, scratch):
-    """Write mode, log density and determinant of each node, and its share of the posterior (Laplace)."""
-    size = _size(model.layout, scratch)
+def _write_covariances(model, desk, row):
+    """Write the covariances of the effect of each arm that takes part with all variables, from the factor at hand."""
+    scratch, size = desk.scratch, _size(model.layout, desk.scratch)
+    _, _, _, _, matrix, nodes, _ = _places(model.layout)
+    buckets = size - model.layout.mean.shape[0]
+    for arm in range(1, model.layout.arms):
+        if takes_part(desk, arm):
+            column = row + MODE + arm * size
+            for place in range(size):
+                scratch[column + place] = 0.0
+            scratch[column + _effect_of(model.layout, scratch, arm)] = 1.0
+            solve(model.levels.order, buckets, size, scratch[matrix:nodes], scratch[column : column + size])
+
+
+@kernel
+def _weigh_nodes(model, desk):
+    """Write mode, log density, determinant and covariances of each node, and its share of the posterior (Laplace)."""
+    scratch, size = desk.scratch, _size(model.layout, desk.scratch)
     _, _, x, _, _, nodes, width = _places(model.layout)
     border = model.layout.mean.shape[0]
     for place in range(size):
@@ -126,31 +142,13 @@ def _weigh_nodes(model, scratch):
         highest = max(highest, scratch[row + SHARE])
         for place in range(size):
             scratch[row + MODE + place] = scratch[x + place]
+        _write_covariances(model, desk, row)
     total = 0.0
     for node in range(model.walk.shape[0]):
         scratch[nodes + node * width + SHARE] = math.exp(scratch[nodes + node * width + SHARE] - highest)
         total += scratch[nodes + node * width + SHARE]
     for node in range(model.walk.shape[0]):
         scratch[nodes + node * width + SHARE] /= total
-
-
-@kernel
-def _write_covariances(model, desk, node):
-    """Write the covariances of the effect of each arm that takes part with all variables, (arms, variables)."""
-    scratch, size = desk.scratch, _size(model.layout, desk.scratch)
-    _, _, x, _, matrix, nodes, width = _places(model.layout)
-    row = nodes + node * width
-    for place in range(size):
-        scratch[x + place] = scratch[row + MODE + place]
-    _climb(model, scratch, node, -1)
-    buckets = size - model.layout.mean.shape[0]
-    for arm in range(1, model.layout.arms):
-        if takes_part(desk, arm):
-            column = row + MODE + arm * size
-            for place in range(size):
-                scratch[column + place] = 0.0
-            scratch[column + _effect_of(model.layout, scratch, arm)] = 1.0
-            solve(model.levels.order, buckets, size, scratch[matrix:nodes], scratch[column : column + size])
 
 
 @weigh_arms.case
@@ -162,25 +160,18 @@ def weigh_regression(model: Regression, desk):
     scratch[sizes] = count
     scratch[sizes + 1] = buckets
     size = _size(model.layout, scratch)
-    _weigh_nodes(model, scratch)
+    _weigh_nodes(model, desk)
     for arm in range(1, model.layout.arms):
-        desk.arms[arm].effect = 0.0
-        desk.arms[arm].error = 0.0
-    for node in range(model.walk.shape[0]):
-        row = nodes + node * width
-        share = scratch[row + SHARE]
-        if share < NEGLIGIBLE:
-            continue
-        _write_covariances(model, desk, node)
-        for arm in range(1, model.layout.arms):
-            if takes_part(desk, arm):
-                of, place = desk.arms[arm], _effect_of(model.layout, scratch, arm)
-                mean = scratch[row + MODE + place]
-                of.effect += share * mean
-                of.error += share * (scratch[row + MODE + arm * size + place] + mean * mean)
-    for arm in range(1, model.layout.arms):
-        of = desk.arms[arm]
-        of.error = math.sqrt(max(of.error - of.effect * of.effect, 0.0))
+        of, place = desk.arms[arm], _effect_of(model.layout, scratch, arm)
+        first, second = 0.0, 0.0
+        if takes_part(desk, arm):
+            for node in range(model.walk.shape[0]):
+                row = nodes + node * width
+                mean, share = scratch[row + MODE + place], scratch[row + SHARE]
+                first += share * mean
+                second += share * (scratch[row + MODE + arm * size + place] + mean * mean)
+        of.effect = first
+        of.error = math.sqrt(max(second - first * first, 0.0))
 
 
 @kernel
@@ -217,7 +208,7 @@ def _beyond(model, desk, arm, bound):
             continue
         mode, sd = scratch[row + MODE + place], math.sqrt(scratch[row + MODE + arm * size + place])
         z = (bound - mode) / sd
-        if abs(z) > CERTAIN:
+        if abs(z) > CERTAIN or not bends(model.likelihood):
             root = z
         elif abs(z) > CLOSE:
             root = _signed_root(model, scratch, node, arm, bound)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmd_trialsim.kernel.desk import RESPONSE
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import cell_terms, sort_into_cells, time_of_entry, unit_information
+from lmd_trialsim.kernel.seams import bends, cell_terms, sort_into_cells, time_of_entry, unit_information
 
 TERMS = 4
 """Of a linear predictor: the level at the time of entry, the stratum's, the interval's, and the arm's effect."""
@@ -176,6 +176,18 @@ def exponential_terms(likelihood: Exponential, amount, total, eta):
     """Of total events in amount months."""
     expected = amount * math.exp(min(eta, 300.0))
     return total * eta - expected, total - expected, expected
+
+
+@bends.case
+def rates_bend(likelihood: Logistic | Exponential):
+    """Their variance goes with the mean."""
+    return True
+
+
+@bends.case
+def means_do_not_bend(likelihood: Gaussian):
+    """Their variance is known."""
+    return False
 
 
 @unit_information.case

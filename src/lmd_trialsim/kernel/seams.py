@@ -252,5 +252,10 @@ def cell_terms(likelihood, amount, total, eta):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def bends(likelihood):  # type: ignore[no-untyped-def]
+    """Return whether the curvature of the log likelihood changes with the linear predictor: else all is normal."""
+
+
+@Seam
 def unit_information(likelihood, arm):  # type: ignore[no-untyped-def]
     """Return the variance by which a new trial of size 1 would know the effect, from the counts of arm and control."""
