@@ -47,6 +47,9 @@ def _of_trial(tally: ArmTally, facts: ArmFacts) -> Iterator[Characteristic]:
         yield proportion("best_arm_selected", tally.best_selected, replicates)
         yield mean("ideal_design_proportion", tally.ideal)
         yield mean("patients_on_inferior_arms", tally.on_inferior)
+        yield proportion("imbalance_the_wrong_way", tally.wrong_way, replicates)
+    yield mean("bias_of_selected_arm", tally.errors_of_selected)
+    yield root_mean_square("root_mean_square_error_of_selected_arm", tally.errors_of_selected)
     yield proportion("no_arm_selected", int(tally.selected[-1]), replicates)
     if facts.may_be_alike:
         yield proportion("stopped_as_alike", tally.alike, replicates)
@@ -94,4 +97,5 @@ def _of_arm(tally: ArmTally, facts: ArmFacts, number: int, arm: str) -> Iterator
     yield mean("bias", tally.errors[number], arm)
     yield mean("bias_given_success", tally.errors_of_successes[number], arm)
     yield root_mean_square("root_mean_square_error", tally.errors[number], arm)
+    yield root_mean_square("root_mean_square_error_given_success", tally.errors_of_successes[number], arm)
     yield proportion("coverage", int(tally.covered[number]), int(tally.intervals[number]), arm)

@@ -13,6 +13,9 @@ from lmd_trialsim.engine.outcomes import Outcomes
 from lmd_trialsim.engine.tally import VERDICTS, Integers, Moments, added, months_histogram
 from lmd_trialsim.kernel.rules import EFFICACY
 
+IMBALANCE = 0.1
+"""Of all patients, by which a worse arm has more than the best one: 20 of 200 in Thall, Fox and Wathen 2015."""
+
 
 class OfTruth:
     """What the tally needs to know of a truth. values: (arms,) better where larger."""
@@ -65,6 +68,8 @@ class ArmTally:
     false_share: Moments
     on_inferior: Moments  # patients in arms that are worse than the best one
     ideal: Moments  # how good the selected arm is: 0 the worst, 1 the best
+    errors_of_selected: Moments  # estimate minus true value of the selected arm, the control aside
+    wrong_way: int  # trials in which a worse arm has more patients than the best one by over IMBALANCE of all
 
     @classmethod
     def of(cls, outcomes: Outcomes, looks: int, most_patients: int, truth: OfTruth) -> ArmTally:
@@ -127,8 +132,21 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
     ideal = np.full(len(integers), np.nan)
     if high > low + 1e-12:
         ideal[has] = (truth.values[selected[has]] - low) / (high - low)
+    taken = by_arm[:, :, column.PATIENTS]
+    surplus = taken[:, inferior].max(axis=1, initial=0) - taken[:, ~inferior].max(axis=1)
+    estimates = numbers[:, 1:].reshape(-1, arms, column.NUMBERS_OF_ARM)[:, :, column.ESTIMATE]
+    error = np.where(selected >= first, (estimates - truth.effects)[np.arange(len(selected)), selected], np.nan)
     one_left = (integers[:, column.ENDED_AS] == column.AS_ONE_LEFT) & has
-    names = ("duration", "turned_away", "true_successes", "false_successes", "false_share", "on_inferior", "ideal")
+    names = (
+        "duration",
+        "turned_away",
+        "true_successes",
+        "false_successes",
+        "false_share",
+        "on_inferior",
+        "ideal",
+        "errors_of_selected",
+    )
     (of_trial,) = Moments.of(
         [
             numbers[:, column.MONTHS],
@@ -136,8 +154,9 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
             true,
             false,
             false / np.maximum(false + true, 1),
-            by_arm[:, inferior, column.PATIENTS].sum(axis=1),
+            taken[:, inferior].sum(axis=1),
             ideal,
+            error,
         ]
     )
     return dict(zip(names, of_trial, strict=True)) | {
@@ -147,4 +166,5 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
         "any_true": int((true > 0).sum()),
         "all_true": int((true == better[first:].sum()).sum()),
         "best_selected": int((has & ~inferior[selected]).sum()),
+        "wrong_way": int((surplus > IMBALANCE * integers[:, column.ENROLLED]).sum()),
     }

@@ -81,6 +81,7 @@ OF_PLATFORMS = {
     "best_arm_selected": "best arm selected",
     "stopped_as_alike": "stopped as alike",
     "patients_on_inferior_arms": "patients on inferior arms",
+    "imbalance_the_wrong_way": "imbalance the wrong way",
     "closed_as_it_stood": "closed as it stood",
     "expected_patients": "expected patients",
     "patients_quantile_90": "patients, 90% quantile",
