@@ -291,5 +291,16 @@ designs:
     analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 1}}
     ends_if_alike: {within: 0.1, exceeds: 0.9}
     rules: [{stop_for: efficacy, when: {probability_that: best, exceeds: 0.95}}]
+  enriching:
+    kind: platform
+    endpoint: response
+    max_patients: 90
+    controls: concurrently_eligible
+    closed_strata: left_out
+    looks: {evaluable: [30, 50]}
+    analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 2}}
+    rules:
+      - {of: each_stratum, stop_for: futility, from_patients: 6, when: {probability_that: difference, above: 0, is_below: 0.2}}
+      - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.98}}
 run: {replicates: 1000, seed: 7}
 """
