@@ -587,6 +587,17 @@ def test_the_kernels_play_as_the_twin_does(name):
         assert any(arm.ended_on for twin in twins for arm in twin.tests), "no arm ends with its strata"
 
 
+def rule_of_strata(one):
+    """A rule that closes strata."""
+    condition = one(
+        {"probability_that": "best", "is_below": 0.25},
+        {"probability_that": "rate", "above": 0.3, "is_below": 0.4},
+        {"estimate_of": "effect", "is_below": 0.0},
+    )
+    said = {"stop_for": one("futility", "harm"), "at": one("all", "interim", "final"), "from_patients": one(0, 2, 4)}
+    return {"of": "each_stratum", **said, "when": condition}
+
+
 def drawn(random):
     """A design drawn at random, and what it changes of the world; among kernels that the cases have."""
 
@@ -634,6 +645,9 @@ def drawn(random):
             {"stop_for": "efficacy", "at": "final", "when": {"estimate_of": "effect", "exceeds": 0.15}},
         ],
     )
+    closes = kind == "blocks" and not alone and random.random() < 0.4  # kernels that the cases have
+    if closes:
+        rules = [rule_of_strata(one), *rules]
     alike = one({}, {}, {"ends_if_alike": {"within": 0.3, "exceeds": 0.3}})
     prior = {"alpha": 2, "beta": 2.5} if alike else {"alpha": one(0.5, 1, 2), "beta": one(0.6, 1.5)}
     design = {
@@ -653,6 +667,7 @@ def drawn(random):
         **one({}, {}, {"max_months": 12}),
         **alike,
         **({"without_control": True} if alone else {}),
+        **({"closed_strata": one("left_out", "counted")} if closes else {}),
         **({"keep_best": one([2], [3, 1])} if "in_each" not in looks and random.random() < 0.3 else {}),
     }
     if any(arm.get("enters_at_month") == "random" for arm in arms.values()):

@@ -8,6 +8,7 @@ import pytest
 from platform_runs import assert_meets
 from scipy import stats
 
+from lmd_trialsim.calibration import Search
 from lmd_trialsim.engine import arm_outcomes as column
 from lmd_trialsim.engine.arm_tally import rows_by_arm
 from lmd_trialsim.engine.backends import play
@@ -104,7 +105,9 @@ NEVER_SPEAKS = {
 }
 
 
-@pytest.mark.parametrize("name", NEVER_SPEAKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "log-rank" else n for n in NEVER_SPEAKS]
+)
 def test_a_rule_of_strata_that_never_speaks_changes_no_byte(name):
     design, silent, courses, endpoint = NEVER_SPEAKS[name]
     with_it = {**design, "rules": [silent, *design["rules"]]}
@@ -178,6 +181,7 @@ def test_all_trials_of_two_strata_are_enumerated():
     design = {
         "max_patients": LAST_ONE,
         "analysis": UNIFORM,
+        "looks": {"evaluable": [LAST_ONE]},  # which is the last one
         "allocation": {"kind": "fixed", "block": 1, "stratify_by": ["strata"]},
         "rules": [
             {"of": "each_stratum", "stop_for": "futility", "when": {**BETTER, "is_below": CLOSE_BELOW}},
@@ -412,3 +416,16 @@ def test_a_closed_stratum_takes_no_more_patients():
                 assert all(p.arm != arm for p in later if p.stratum == stratum)
                 after += sum(p.stratum == stratum for p in later)
     assert after > 50
+
+
+def test_the_errors_of_arms_are_calibrated_not_those_of_their_strata():
+    fixed = {**RULES, "rules": [CLOSES, {"stop_for": "efficacy", "when": {**BETTER, "exceeds": 0.9}}]}
+    scenario = scenario_of({"d": fixed}, RATES)
+    search = Search(
+        scenario, "d", rules=[1], each=True, replicates=2_000, seed=6, threads=1, playing=True, told=lambda: None
+    )
+    assert search.nulls == ["true"], "the first arm may be left with strata in which it is of no use"
+    (row,) = run(scenario, replicates=2_000, seed=6).rows
+    errors = {c.cell: c.estimate for c in row.characteristics if c.name == "type_i_error"}
+    assert set(errors) == {"first", "second", "first/poor", "first/rare", "second/good", "second/poor", "second/rare"}
+    assert search.error_at(0.9, "true", 6).estimate == max(errors["first"], errors["second"]) < max(errors.values())

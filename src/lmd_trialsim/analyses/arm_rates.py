@@ -41,8 +41,8 @@ MOST_REMEMBERED = 4_000_000
 EDGE = 8.0
 """Standard deviations from its mean, on the scale of the angle, beyond which a density counts as nothing."""
 
-NOTHING = 1e-15
-"""A weight of a node that is passed over."""
+NOTHING = 1e-9
+"""A weight of a node that is passed over, where a probability need not be told to more digits."""
 
 Array = NDArray[np.float64]
 
