@@ -13,7 +13,8 @@ class ArmFacts(NamedTuple):
     """What must be known of a design under a truth to speak of its tally."""
 
     arms: tuple[str, ...]  # the control first
-    null: tuple[bool, ...]  # whether success of the arm is a type I error
+    can_be_false: tuple[bool, ...]  # whether success of the arm can be a type I error
+    can_be_true: tuple[bool, ...]  # and whether it need not be
     control: bool  # whether the first arm is the control
     verdicts: tuple[int, ...]  # the verdicts that its rules can reach
     may_close: bool  # whether the trial may close as it stands
@@ -25,19 +26,25 @@ class ArmFacts(NamedTuple):
 
 def of_arms(tally: ArmTally, facts: ArmFacts) -> list[Characteristic]:
     """Return the operating characteristics of a tally."""
-    found = [*_of_trial(tally, facts)]
-    for number, arm in enumerate(facts.arms):
-        found += _of_control(tally, facts, arm) if facts.control and number == 0 else _of_arm(tally, facts, number, arm)
+    found = [*of_trial(tally, facts)]
+    for number in range(len(facts.arms)):
+        found += of_one(tally, facts, number)
     return found
 
 
-def _of_trial(tally: ArmTally, facts: ArmFacts) -> Iterator[Characteristic]:
-    replicates = tally.replicates
-    null = facts.null[int(facts.control) :]
+def of_one(tally: ArmTally, facts: ArmFacts, number: int) -> Iterator[Characteristic]:
+    """Yield those of one arm."""
+    arm = facts.arms[number]
+    return _of_control(tally, facts, arm) if facts.control and number == 0 else _of_arm(tally, facts, number, arm)
+
+
+def of_trial(tally: ArmTally, facts: ArmFacts) -> Iterator[Characteristic]:
+    """Yield those of the whole trial."""
+    replicates, first = tally.replicates, int(facts.control)
     yield proportion("probability_of_success", tally.succeeded, replicates)
-    if any(null):
+    if any(facts.can_be_false[first:]):
         yield proportion("family_wise_error", tally.any_false, replicates)
-    if not all(null):
+    if any(facts.can_be_true[first:]):
         yield proportion("disjunctive_power", tally.any_true, replicates)
         yield proportion("conjunctive_power", tally.all_true, replicates)
     yield mean("expected_true_successes", tally.true_successes)
@@ -73,7 +80,11 @@ def _of_arm(tally: ArmTally, facts: ArmFacts, number: int, arm: str) -> Iterator
     totals, looks = verdicts.sum(axis=1), verdicts.shape[1]
     entered, judged = int(tally.entered[number]), int(tally.judged[number])
     yield proportion("probability_of_success", int(totals[1]), replicates, arm)
-    yield proportion("type_i_error" if facts.null[number] else "power", int(totals[1]), replicates, arm)
+    false = int(tally.false_of[number])
+    if facts.can_be_false[number]:
+        yield proportion("type_i_error", false, replicates, arm)
+    if facts.can_be_true[number]:
+        yield proportion("power", int(totals[1]) - false, replicates, arm)
     for verdict in (2, 3):
         if verdict in facts.verdicts:
             yield proportion(f"probability_of_{VERDICTS[verdict]}", int(totals[verdict]), replicates, arm)

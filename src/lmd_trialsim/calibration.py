@@ -135,10 +135,14 @@ class Search:
         return self._known[key]
 
     def error_at(self, value: float, truth: str, seed: int, fewer: int = 1) -> Characteristic | None:
-        """Return the error that counts, if it is one: of several baskets the one whose upper limit is largest."""
+        """Return the error that counts, if it is one: of several baskets or arms the one whose upper limit is largest.
+
+        Of arms, not of their strata: a success is in all strata that are left.
+        """
         if truth not in self.nulls:
             return None
-        found = [c for c in self.row(value, truth, seed, fewer).characteristics if c.name == self.error]
+        row = self.row(value, truth, seed, fewer)
+        found = [c for c in row.characteristics if c.name == self.error and "/" not in (c.cell or "")]
         return max(found, key=lambda one: (one.high, one.estimate), default=None)
 
     def keeps(self, value: float, at_most: float, *, fully: bool = False) -> bool:

@@ -10,7 +10,7 @@ from lmd_trialsim.designs.generic import SingleArm, TwoArm
 from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.lowering import Setting
 from lmd_trialsim.lowering_baskets import BasketSetting, null_cells
-from lmd_trialsim.lowering_platforms import PlatformSetting, null_arms
+from lmd_trialsim.lowering_platforms import PlatformSetting, may_be_false, null_arms
 from lmd_trialsim.patients.course import Curve, lives_no_longer, log_hazard_ratio
 from lmd_trialsim.scenario import Scenario
 
@@ -102,6 +102,9 @@ def is_null(scenario: Scenario, design: str, truth: str) -> bool | None:
 
 def any_null(scenario: Scenario, design: str, truth: str) -> bool:
     """Return whether there can be a false success under this truth, in some basket or of some arm."""
+    if isinstance(scenario.designs[design], Platform):
+        arms = PlatformSetting.of(scenario, design)
+        return any(may_be_false(arms, truth)[int(arms.control is not None) :])
     return any(nulls(scenario, design, truth) or ())
 
 

@@ -18,12 +18,29 @@ from lmd_trialsim.designs.arm_looks import schedule_of
 from lmd_trialsim.designs.arm_regression import ArmRegression
 from lmd_trialsim.designs.asking import TIE, VERDICTS
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm, Place, Platform
-from lmd_trialsim.engine.arm_plan import BEST, COUNTED, ESTIMATE, PREDICTIVE, STATISTIC, TAILS, ArmLimits, ArmPlan
+from lmd_trialsim.engine.arm_plan import (
+    BEST,
+    COUNTED,
+    ESTIMATE,
+    PREDICTIVE,
+    STATISTIC,
+    TAILS,
+    ArmLimits,
+    ArmPlan,
+    ClosingStrata,
+)
 from lmd_trialsim.engine.backends import Room
 from lmd_trialsim.engine.cell_plan import CellRules
 from lmd_trialsim.kernel import random
 from lmd_trialsim.kernel.jit import canonical
-from lmd_trialsim.kernel.randomising import CONTROLS_ALL, CONTROLS_ELIGIBLE, CONTROLS_OPEN, CONTROLS_TESTED, Randomising
+from lmd_trialsim.kernel.randomising import (
+    CONTROLS_ALL,
+    CONTROLS_ELIGIBLE,
+    CONTROLS_OPEN,
+    CONTROLS_TESTED,
+    OpenThroughout,
+    Randomising,
+)
 from lmd_trialsim.kernel.rules import CONDITION, RULE
 from lmd_trialsim.lowering import endpoint_of, means_of, rates_of, shares_of
 from lmd_trialsim.patients.course import Curve, curve_in, lives_no_longer, log_hazard_ratio
@@ -124,6 +141,16 @@ class PlatformSetting(NamedTuple):
         return np.array(rows)
 
     @property
+    def closes_strata(self) -> bool:
+        """Whether some rule closes strata of arms."""
+        return bool(self.design.rules_of_strata)
+
+    @property
+    def comes(self) -> NDArray[np.int64]:
+        """Which arm is open to which stratum that patients come of, (arms, strata)."""
+        return self.takes * (np.array(shares_of(self.scenario)) > 0.0)
+
+    @property
     def in_all(self) -> int:
         """The most patients of all arms together."""
         return self.design.max_patients
@@ -146,8 +173,12 @@ class PlatformSetting(NamedTuple):
 
     def _averaged(self, values: Array) -> Array:
         """Return the average over the strata that each arm is open to, (arms,), of (arms, strata)."""
-        weight = self.takes * np.array(shares_of(self.scenario))
-        return np.asarray((values * weight).sum(axis=1) / weight.sum(axis=1))
+        return self.averaged_in(values, self.takes)
+
+    def averaged_in(self, values: Array, strata: NDArray[Any]) -> Array:
+        """Return the average over these strata by their shares, (..., arms), of (arms, strata); strata: 1 where."""
+        weight = strata * np.array(shares_of(self.scenario))
+        return np.asarray((values * weight).sum(axis=-1) / weight.sum(axis=-1))
 
     def values(self, truth: str) -> Array:
         """Return how good each arm is, (arms,): its true rate or mean, or months free of the event in five years.
@@ -164,12 +195,35 @@ class PlatformSetting(NamedTuple):
         The difference of rates, the log odds ratio or the log hazard ratio to the control; without one, the rate or the
         log of the median. NaN where there is no one such number.
         """
-        if self.endpoint.kind == "time_to_event":
-            return self._log_effects(truth)
         if self.of_odds:
             return self._log_odds_ratios(truth)
-        rates = self.by_stratum(truth)
-        return self._averaged(rates - rates[0] if self.control is not None else rates)
+        effects = self.effects_by_stratum(truth)
+        if self.endpoint.kind == "time_to_event":
+            return in_common(effects, self.takes)
+        return self._averaged(effects)
+
+    def effects_by_stratum(self, truth: str) -> Array:
+        """Return the same of each arm in each stratum, (arms, strata); NaN where there is no one number."""
+        if self.endpoint.kind != "time_to_event":
+            rates = self.by_stratum(truth)
+            return rates - rates[0] if self.control is not None else rates
+        curves = self.curves(truth)
+        found = [
+            [
+                math.log(curve.median()) if self.control is None else log_hazard_ratio(control, curve)
+                for control, curve in zip(curves[0], row, strict=True)
+            ]
+            for row in curves
+        ]
+        return np.where(np.isfinite(found), found, math.nan)
+
+    def effects_left(self, truth: str, left: NDArray[np.bool_]) -> Array:
+        """Return the true effects in the strata that are left, (trials, arms), of (trials, arms, strata)."""
+        effects = self.effects_by_stratum(truth)
+        if self.endpoint.kind == "time_to_event":
+            return in_common(effects, left)
+        found = self.averaged_in(effects, left)
+        return np.where((left == (self.comes > 0)).all(axis=-1), self.effects(truth), found)
 
     def information(self, said: list[float] | None) -> tuple[float, ...]:
         """Return the information of an arm at each look over that at its last, as said or by numbers of patients."""
@@ -205,18 +259,12 @@ class PlatformSetting(NamedTuple):
         found = [row[open_to > 0] for row, open_to in zip(ratios, takes, strict=True)]
         return np.array([row[0] if np.isfinite(row).all() and np.ptp(row) < 1e-9 else math.nan for row in found])
 
-    def _log_effects(self, truth: str) -> Array:
-        curves = self.curves(truth)
-        open_to = [[k for k, takes in enumerate(row) if takes] for row in self.takes]
-        if self.control is None:
-            found = [{math.log(row[k].median()) for k in strata} for row, strata in zip(curves, open_to, strict=True)]
-        else:
-            found = [
-                {log_hazard_ratio(curves[0][k], row[k]) for k in strata}
-                for row, strata in zip(curves, open_to, strict=True)
-            ]
-        one = [values.pop() if len(values) == 1 else math.nan for values in found]
-        return np.array([value if math.isfinite(value) else math.nan for value in one])
+
+def in_common(values: Array, strata: NDArray[Any]) -> Array:
+    """Return the value that these strata have in common, (..., arms), NaN where they have none; strata: 1 where."""
+    low = np.where(strata, values, math.inf).min(axis=-1)
+    high = np.where(strata, values, -math.inf).max(axis=-1)
+    return np.where(low == high, low, math.nan)
 
 
 @lru_cache(maxsize=256)
@@ -231,34 +279,43 @@ def null_arms(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
 
     Without a control: it is not the one best arm. The control's own entry is True.
     """
-    sign = -1.0 if setting.lower_is_better else 1.0
     if setting.control is not None:
-        if setting.endpoint.kind == "time_to_event":
-            curves = setting.curves(truth)
-            no_better = [[lives_no_longer(*pair) for pair in zip(curves[0], row, strict=True)] for row in curves]
-        else:
-            rates = setting.by_stratum(truth)
-            no_better = (sign * (rates - rates[0]) <= 1e-12).tolist()
-        return tuple(
-            all(one for one, open_to in zip(row, takes, strict=True) if open_to)
-            for row, takes in zip(no_better, setting.takes, strict=True)
-        )
-    values = sign * setting.values(truth)
+        return tuple((null_strata(setting, truth) | (setting.takes == 0)).all(axis=1).tolist())
+    values = (-1.0 if setting.lower_is_better else 1.0) * setting.values(truth)
     best = [bool(value >= values.max() - 1e-12) for value in values]
     return tuple(not (one and sum(best) == 1) for one in best)
 
 
-class _Rules:
-    """Fills in the table of rules and collects the bounds of posterior probabilities."""
+def null_strata(setting: PlatformSetting, truth: str) -> NDArray[np.bool_]:
+    """Return whether each arm is no better than the control in each stratum, (arms, strata)."""
+    if setting.endpoint.kind == "time_to_event":
+        curves = setting.curves(truth)
+        return np.array([[lives_no_longer(*pair) for pair in zip(curves[0], row, strict=True)] for row in curves])
+    rates = setting.by_stratum(truth)
+    return np.asarray((-1.0 if setting.lower_is_better else 1.0) * (rates - rates[0]) <= 1e-12)
 
-    def __init__(self, setting: PlatformSetting) -> None:
+
+def may_be_false(setting: PlatformSetting, truth: str) -> tuple[bool, ...]:
+    """Return whether success of each arm can be a type I error, (arms,).
+
+    Where strata may close it can be so of an arm that is no better in some of them: they may be those that are left.
+    """
+    if not setting.closes_strata:
+        return null_arms(setting, truth)
+    return tuple(bool(row.any()) for row in null_strata(setting, truth) & (setting.comes > 0))
+
+
+class _Rules:
+    """Fills in a table of rules; adds to the bounds of posterior probabilities."""
+
+    def __init__(self, setting: PlatformSetting, rules: list[ArmRule], bounds: list[tuple[str, float]]) -> None:
         self.setting = setting
         self.looks = setting.design.look_count
-        self.bounds: list[tuple[str, float]] = []
+        self.bounds = bounds
         self.rules: list[Any] = []
         self.conditions: list[tuple[int, float]] = []
         self.thresholds: list[Array] = []
-        for rule in setting.design.rules:
+        for rule in rules:
             first = len(self.conditions)
             for condition in rule.conditions:
                 self._add(condition, rule.looks(self.looks))
@@ -291,7 +348,7 @@ class _Rules:
         assert rule.boundary is not None
         assert rule.alpha is not None
         below = [math.nan] * (self.looks - 1)
-        for other in setting.design.rules:
+        for other in setting.design.rules_of_arms:
             for condition in other.conditions:
                 if other.stop_for == "futility" and condition.statistic and condition.comparison in SMALLER:
                     cuts = self._cuts(condition, other.looks(self.looks))[: self.looks - 1, 0]
@@ -328,7 +385,29 @@ class _Rules:
         return CellRules(np.array(self.rules, RULE), np.array(self.conditions, CONDITION), np.stack(self.thresholds))
 
 
-def _randomising(setting: PlatformSetting, truth: str, analysis: Any, early: EarlyEndpoint | None) -> Randomising:
+def _strata(setting: PlatformSetting, truth: str, analysis: Any, rules: _Rules) -> Any:
+    """Return which strata the arms are open to, and with `rules` of strata what closes them."""
+    if not rules.rules:
+        return OpenThroughout(setting.takes)
+    return ClosingStrata(
+        setting.comes,
+        rules.table(),
+        analysis,
+        int(_asks_of_best(setting.design.rules_of_strata)),
+        int(setting.design.closed_strata == "counted"),
+        np.array(shares_of(setting.scenario)),
+        setting.effects_by_stratum(truth),
+        int(setting.endpoint.kind != "time_to_event"),
+    )
+
+
+def _asks_of_best(rules: list[ArmRule]) -> bool:
+    return any(condition.probability_that == "best" for rule in rules for condition in rule.conditions)
+
+
+def _randomising(
+    setting: PlatformSetting, truth: str, analysis: Any, early: EarlyEndpoint | None, of_strata: Any
+) -> Randomising:
     scenario, design = setting.scenario, setting.design
     strata = scenario.population.stratum_names()
     upto = np.cumsum(shares_of(scenario))
@@ -343,7 +422,7 @@ def _randomising(setting: PlatformSetting, truth: str, analysis: Any, early: Ear
         getattr(endpoint, "purpose", random.EVENT),
         allocation_of(design.allocation, setting.arms, early),
         analysis,
-        setting.takes,
+        of_strata,
         np.array([*(NO_CAP for _ in first), *(place.max_patients for place in setting.places)]),
         np.array(
             [
@@ -388,13 +467,15 @@ def _keep(design: Platform, looks: int) -> NDArray[np.int64]:
 def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[ArmPlan, Room]:
     """Return the plan of a platform design under a truth, and the room that a trial of it needs."""
     setting = PlatformSetting.of(scenario, design_name)
-    design, rules = setting.design, _Rules(setting)
+    design = setting.design
+    bounds: list[tuple[str, float]] = []
+    rules, of_strata = (_Rules(setting, some, bounds) for some in (design.rules_of_arms, design.rules_of_strata))
     alike = design.ends_if_alike
     frame = ArmFrame(
         setting.arms,
         setting.control is not None,
         setting.lower_is_better,
-        rules.bounds,
+        bounds,
         setting.estimand(truth),
         setting.in_all,
         alike.within if alike is not None else 0.0,
@@ -406,7 +487,7 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
     early, early_scratch = _early(setting, truth)
     scratch = max(memory.scratch, early_scratch)
     plan = ArmPlan(
-        _randomising(setting, truth, analysis, early),
+        _randomising(setting, truth, analysis, early, _strata(setting, truth, analysis, of_strata)),
         schedule_of(design.looks, setting.delay),
         analysis,
         rules.table(),
@@ -414,22 +495,21 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         _limits(setting, rules),
     )
     arms, strata = len(setting.arms), len(scenario.population.stratum_names())
-    answers = TAILS + len(rules.bounds)
-    patients = 0 if early is None else setting.in_all + 1
-    room = Room(setting.in_all, arms, strata, answers, scratch, (memory.entries, memory.size), patients)
+    answers = TAILS + len(bounds)
+    patients, closing = 0 if early is None else setting.in_all + 1, int(setting.closes_strata)
+    room = Room(setting.in_all, arms, strata, answers, scratch, (memory.entries, memory.size), patients, closing)
     return canonical(plan), room
 
 
 def _limits(setting: PlatformSetting, rules: _Rules) -> ArmLimits:
     design, alike = setting.design, setting.design.ends_if_alike
     following = design.confirmatory_trial
-    asked = [c.probability_that for rule in design.rules for c in rule.conditions]
     return ArmLimits(
         looks=rules.looks,
         delay=setting.delay,
         months_to_decide=design.months_to_decide,
         bounds=len(rules.bounds),
-        ranks=int("best" in asked or design.replace_control),
+        ranks=int(_asks_of_best(design.rules_of_arms) or design.replace_control),
         estimates=int(any(c.estimate_of is not None for rule in design.rules for c in rule.conditions)),
         ends_with_success=int(design.ends_with == "first_success"),
         last_wins=int(setting.control is None),

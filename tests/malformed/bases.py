@@ -304,5 +304,16 @@ designs:
       strata: {sd: 0.5}
       time: {months: 6, walk: {sd: {kind: half_normal, scale: 0.3}}}
     rules: [{stop_for: efficacy, when: {probability_that: odds_ratio, above: 1, exceeds: 0.95}}]
+  enriching:
+    kind: platform
+    endpoint: response
+    max_patients: 90
+    controls: concurrently_eligible
+    closed_strata: left_out
+    looks: {evaluable: [30, 50]}
+    analysis: {kind: beta_binomial, prior: {alpha: 1, beta: 2}}
+    rules:
+      - {of: each_stratum, stop_for: futility, from_patients: 6, when: {probability_that: difference, above: 0, is_below: 0.2}}
+      - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.98}}
 run: {replicates: 1000, seed: 7}
 """

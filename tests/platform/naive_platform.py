@@ -135,6 +135,7 @@ class Person:
     arm: int
     outcome: int | str  # 0, 1, or a loss that is no failure
     number: int  # among all who came
+    stratum: str
     could_get: frozenset  # the arms that were open to him
     open_then: frozenset  # the arms that were open to somebody
     assessed: bool = False
@@ -168,6 +169,9 @@ class Arm:
     estimate: float = math.nan
     decided: float = math.nan
     people: list[Person] = field(default_factory=list)
+    closings: dict = field(default_factory=dict)  # of strata, by a rule: verdict and look
+    shut: frozenset = frozenset()  # those whose decision is out
+    ended_on: frozenset = frozenset()  # the last ones, where the arm ends with them
 
     @property
     def taken(self):
@@ -303,7 +307,19 @@ class NaivePlatform:
         """Whether an arm takes patients (of the stratum)."""
         if not arm.runs or not arm.has_place or self.taken >= self.most:
             return False
-        return stratum is None or arm.strata is None or stratum in arm.strata
+        return stratum is None or (stratum in self.strata_of(arm) and stratum not in arm.shut)
+
+    def strata_of(self, arm):
+        """The strata that the arm is open to at first."""
+        return [s for s in self.shares_of_strata if arm.strata is None or s in arm.strata]
+
+    def strata_left(self, arm):
+        """Those that have not been closed to it, of which patients come; where none is left, the last ones.
+
+        Reading: a stratum that is closed at a look is no longer left at this look.
+        """
+        comes = [s for s in self.strata_of(arm) if self.shares_of_strata[s] > 0]
+        return [s for s in comes if s not in arm.closings or s in arm.ended_on]
 
     def let_arms_enter(self, month):
         at_once = self.spec.get("arms_at_once", math.inf)
@@ -339,6 +355,7 @@ class NaivePlatform:
             arm.number,
             self.outcome_of(number, arm, stratum),
             number,
+            stratum,
             frozenset(one.number for one in open_to),
             frozenset(one.number for one in self.tests if self.is_open(one)),
         )
@@ -420,7 +437,7 @@ class NaivePlatform:
 
     def shares_by_doubly_adaptive(self, open_arms):
         def part(arm):
-            known, responses = self.counts([person for person in self.known if person.arm == arm.number])
+            known, responses = self.counts(self.own(arm))
             rate = ((known - responses if self.lower else responses) + 0.5) / (known + 1)
             return math.sqrt(rate * (1 - rate) if self.allocation["target"] == "neyman" else rate)
 
@@ -444,6 +461,21 @@ class NaivePlatform:
         seen = [person.outcome for person in people if person.outcome in (0, 1)]
         return len(seen), sum(seen)
 
+    def counts_for(self, arm, person, stratum):
+        """Whether a patient counts where the arm is judged, as a whole or in a stratum.
+
+        Reading: of strata that the arm was never open to, control patients count as `controls` says.
+        """
+        if stratum is not None:
+            return person.stratum == stratum
+        if self.spec.get("closed_strata", "left_out") == "counted":
+            return True
+        return person.stratum not in arm.closings or person.stratum in arm.ended_on
+
+    def own(self, arm, stratum=None):
+        """The known patients of the arm that count."""
+        return [one for one in self.known if one.arm == arm.number and self.counts_for(arm, one, stratum)]
+
     def prior(self, arm):
         analysis = self.spec["analysis"]
         said = analysis.get("priors", {}).get(arm.name) or analysis["prior"]
@@ -451,17 +483,17 @@ class NaivePlatform:
 
     def posterior(self, arm, people=None):
         """(a, b), of all its own known patients or of those said."""
-        people = [person for person in self.known if person.arm == arm.number] if people is None else people
+        people = self.own(arm) if people is None else people
         (a, b), (n, x) = self.prior(arm), self.counts(people)
         return float(a + x), float(b + n - x)
 
-    def controls_of(self, arm):
+    def controls_of(self, arm, stratum=None):
         """The known control patients that the arm is compared with.
 
         Reading: an arm that has no place is not open, so who comes while it is full is not concurrent.
         """
         which = self.spec.get("controls", "concurrent")
-        controls = [person for person in self.known if person.arm == 0]
+        controls = [one for one in self.known if one.arm == 0 and self.counts_for(arm, one, stratum)]
         if which == "all":
             return controls
         among = "could_get" if which == "concurrently_eligible" else "open_then"
@@ -477,28 +509,28 @@ class NaivePlatform:
         z = (x / n - y / m) / math.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
         return abs(z) < norm.isf(self.spec.get("pool_level", 0.1) / 2)
 
-    def of_control(self, arm):
-        return self.posterior(self.arms[0], self.controls_of(arm))
+    def of_control(self, arm, stratum=None):
+        return self.posterior(self.arms[0], self.controls_of(arm, stratum))
 
-    def estimate(self, arm):
-        a, b = self.posterior(arm)
+    def estimate(self, arm, stratum=None):
+        a, b = self.posterior(arm, self.own(arm, stratum))
         if self.control is None:
             return a / (a + b)
-        c, d = self.of_control(arm)
+        c, d = self.of_control(arm, stratum)
         return a / (a + b) - c / (c + d)
 
     def benefit(self, arm):
         return -self.estimate(arm) if self.lower else self.estimate(arm)
 
-    def probabilities_best(self, arms):
-        rates = [self.posterior(arm) for arm in arms]
+    def probabilities_best(self, arms, stratum=None):
+        rates = [self.posterior(arm, self.own(arm, stratum)) for arm in arms]
         return {
             arm.number: p_best(rates[i], tuple(sorted(rates[:i] + rates[i + 1 :])), self.lower)
             for i, arm in enumerate(arms)
         }
 
     def true_effect(self, arm):
-        strata = {s: w for s, w in self.shares_of_strata.items() if arm.strata is None or s in arm.strata}
+        strata = {s: w for s, w in self.shares_of_strata.items() if s in self.strata_left(arm)}
         difference = sum(
             w * (self.rate_of(arm, s) - (self.rate_of(self.arms[0], s) if self.control is not None else 0.0))
             for s, w in strata.items()
@@ -606,12 +638,12 @@ class NaivePlatform:
         interim = not self.final
         seen = self.people[: max(0, self.taken - self.lag)] if interim and self.unit == "patients" else self.people
         self.known = [person for person in seen if person.assessed]
-        running = [arm for arm in self.arms if arm.runs]
-        self.best = functools.cache(lambda: self.probabilities_best(running))
         last = [arm for arm in judged if self.final or self.is_done(arm, seen)]
         index = {arm.number: self.last_index if arm in last else arm.looks for arm in judged}
+        self.close_strata(judged, index)
         for arm in judged:
-            arm.verdict = self.says(arm, index[arm.number])
+            if not arm.ended_on:
+                arm.verdict = self.says(arm, index[arm.number])
         left = self.left()
         keep = self.spec.get("keep_best", [])
         if interim and self.unit != "in_each" and self.next_look < len(keep):
@@ -640,6 +672,28 @@ class NaivePlatform:
         if interim:
             self.next_look += 1
 
+    def close_strata(self, judged, index):
+        """Ask the rules of strata, of all arms that are judged; an arm without a stratum ends.
+
+        Reading: with the gravest verdict of the last ones.
+        """
+        found = []
+        for stratum in self.shares_of_strata:
+            running = [arm for arm in self.arms if arm.runs and (arm.is_control or stratum in self.strata_left(arm))]
+            self.best = functools.cache(lambda s=stratum, arms=running: self.probabilities_best(arms, s))
+            for arm in judged:
+                if stratum in self.strata_left(arm):
+                    verdict = self.says(arm, index[arm.number], stratum)
+                    found += [(arm, stratum, verdict)] if verdict is not None else []
+        for arm, stratum, verdict in found:
+            arm.closings[stratum] = verdict, index[arm.number]
+        for arm in {arm.number: arm for arm, *_ in found}.values():
+            if not self.strata_left(arm):
+                arm.ended_on = frozenset(stratum for one, stratum, _ in found if one is arm)
+                arm.verdict = max(verdict for one, _, verdict in found if one is arm)
+        running = [arm for arm in self.arms if arm.runs]
+        self.best = functools.cache(lambda: self.probabilities_best(running))
+
     def left(self):
         return [arm for arm in self.tests if arm.runs and arm.verdict is None]
 
@@ -660,39 +714,41 @@ class NaivePlatform:
     def record(self, arm, index):
         arm.decided = self.decision - arm.entered
         arm.look = index
-        arm.evaluable, arm.counted = self.counts(person for person in self.known if person.arm == arm.number)
+        arm.evaluable, arm.counted = self.counts(self.own(arm))
         arm.controls = self.counts(self.controls_of(arm))[0] if self.control is not None else 0
         arm.estimate, arm.covered = self.estimate(arm), self.covers(arm)
 
     def decide(self):
         """The decision is out."""
         for arm in self.tests:
+            arm.shut = frozenset(arm.closings)
             if arm.runs and arm.verdict is not None:
                 arm.closed = True
         self.months, self.shares = self.decision, None
         self.decision = None
         self.ended = self.ending
 
-    def says(self, arm, look):
-        """The verdict of the first rule that speaks; None if none does."""
+    def says(self, arm, look, stratum=None):
+        """The verdict of the first rule that speaks, of the arm or of a stratum of it; None if none does."""
         count = self.last_index + 1
         for rule in self.spec["rules"]:
+            if rule.get("of", "arm") != ("arm" if stratum is None else "each_stratum"):
+                continue
             at = rule.get("at", "all")
             if isinstance(at, str):
                 looks = list({"all": range(count), "interim": range(count - 1), "final": [count - 1]}[at])
             else:
                 looks = [number - 1 for number in at]
-            known = [person for person in self.known if person.arm == arm.number]
-            if look not in looks or self.counts(known)[0] < rule.get("from_patients", 0):
+            if look not in looks or self.counts(self.own(arm, stratum))[0] < rule.get("from_patients", 0):
                 continue
             conditions = rule["when"] if isinstance(rule["when"], list) else [rule["when"]]
-            if all(self.holds(condition, arm, looks.index(look)) for condition in conditions):
+            if all(self.holds(condition, arm, looks.index(look), stratum) for condition in conditions):
                 return VERDICTS[rule["stop_for"]]
         return None
 
-    def holds(self, condition, arm, place):
+    def holds(self, condition, arm, place, stratum):
         """place: of the look among those at which the rule speaks."""
-        value = self.number_of(condition, arm)
+        value = self.number_of(condition, arm, stratum)
         for comparison, says in (
             ("exceeds", lambda v, c: v > c + TIE),
             ("at_least", lambda v, c: v >= c - TIE),
@@ -708,18 +764,19 @@ class NaivePlatform:
                 return cut is not None and says(value, cut)
         raise AssertionError
 
-    def number_of(self, condition, arm):
+    def number_of(self, condition, arm, stratum=None):
         if "number_of" in condition:
-            return self.counts(person for person in self.known if person.arm == arm.number)[1]
+            return self.counts(self.own(arm, stratum))[1]
         if "estimate_of" in condition:
-            return self.estimate(arm)
+            return self.estimate(arm, stratum)
         if condition["probability_that"] == "best":
             return self.best()[arm.number]
         bound = condition.get("above", condition.get("below"))
         if condition["probability_that"] == "rate":
             tail = beta_distribution.sf if "above" in condition else beta_distribution.cdf
-            return tail(bound, *self.posterior(arm))
-        above = p_difference_above(self.posterior(arm), self.of_control(arm), bound)
+            return tail(bound, *self.posterior(arm, self.own(arm, stratum)))
+        posterior = self.posterior(arm, self.own(arm, stratum))
+        above = p_difference_above(posterior, self.of_control(arm, stratum), bound)
         return above if "above" in condition else 1 - above
 
     @property

@@ -63,7 +63,7 @@ def rows_of(outcomes, row, arms):
         "arrived": integers[column.ARRIVED],
         "months": numbers[column.MONTHS],
     }
-    of_arm = integers[column.HEAD :].reshape(arms, column.OF_ARM)
+    of_arm = integers[column.HEAD : column.HEAD + arms * column.OF_ARM].reshape(arms, column.OF_ARM)
     reals = numbers[1:].reshape(arms, column.NUMBERS_OF_ARM)
     return of_trial, of_arm, reals
 
@@ -97,6 +97,17 @@ def rows_of_twin(twin):
     return of_trial, of_arm, reals
 
 
+def strata_of_twin(twin):
+    """The columns of strata of arms, of what the twin played; arms under trial only."""
+    strata, arms = list(twin.shares_of_strata), [arm for arm in twin.arms if not arm.is_control]
+    return {
+        "CLOSED_BY": [[arm.closings.get(s, (0, -1))[0] for s in strata] for arm in arms],
+        "CLOSED_AT": [[arm.closings.get(s, (0, -1))[1] for s in strata] for arm in arms],
+        "TAKEN": [[sum(person.stratum == s for person in arm.people) for s in strata] for arm in arms],
+        "LEFT": [[int(s in twin.strata_left(arm)) for s in strata] for arm in arms],
+    }
+
+
 def differences(outcomes, replicate, twin):
     """What the kernels and the twin say differently of a trial."""
     expected = rows_of_twin(twin)
@@ -115,6 +126,12 @@ def differences(outcomes, replicate, twin):
         kernel = found[2][first:, getattr(column, name)]
         if not np.allclose(kernel, values[first:], rtol=0, atol=1e-7, equal_nan=True):
             wrong.append((name, kernel.tolist(), values[first:]))
+    of_strata = outcomes.integers[replicate, column.HEAD + len(twin.arms) * column.OF_ARM :]
+    if of_strata.size:
+        rows = of_strata.reshape(len(twin.arms), -1, column.OF_STRATUM)[first:]
+        for name, values in strata_of_twin(twin).items():
+            if rows[:, :, getattr(column, name)].tolist() != values:
+                wrong.append((name, rows[:, :, getattr(column, name)].tolist(), values))
     return wrong
 
 
@@ -457,6 +474,80 @@ ELSEWHERE = {
     "thompson in each": "{allocation: {kind: thall_wathen, power: 1}, looks: {in_each: [4, 8]}, max_per_arm: 14}",
     "thompson, evaluable": "allocation: {kind: thall_wathen, power: 1}",
 }
+NO_STRATUM_LEFT = """
+rules:
+  - {of: each_stratum, stop_for: futility, when: {probability_that: difference, above: 0.1, is_below: 0.65}}
+  - {of: each_stratum, stop_for: harm, from_patients: 3, when: {probability_that: rate, above: 0.25, is_below: 0.4}}
+  - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.9}}
+"""
+ENRICHED = """
+rules:
+  - of: each_stratum
+    stop_for: futility
+    from_patients: 2
+    when: {probability_that: difference, above: 0.1, is_below: 0.45}
+  - {stop_for: futility, at: interim, when: {probability_that: difference, above: 0.1, is_below: 0.15}}
+  - {stop_for: efficacy, when: {probability_that: difference, above: 0, exceeds: 0.9}}
+"""
+BY_STRATA = f"{ENRICHED}\ncontrols: concurrently_eligible\nallocation: {{kind: fixed, stratify_by: [strata]}}\n"
+ENRICHING = {
+    "strata close": BY_STRATA,
+    "strata close, slow decisions": f"{BY_STRATA}months_to_decide: 1.7\nmax_per_arm: 14",
+    "strata close, counted": f"{BY_STRATA}closed_strata: counted",
+    "strata close, blocks of all": f"{ENRICHED}\ncontrols: concurrent",
+    "strata close, all controls": f"{ENRICHED}\ncontrols: all\nmax_per_arm: 15\narms_at_once: 1",
+    "strata close, one by one": f"""
+{BY_STRATA}
+arms: {{{ONE_BY_ONE}}}
+max_per_arm: 16
+arms_at_once: 2
+months_to_decide: 1.1
+""",
+    "strata close, some never come": (f"{BY_STRATA}max_months: 25", "population: {strata: {a: 0.5, b: 0.5, c: 0.0}}"),
+    "strata close, nobody is left": (f"{NO_STRATUM_LEFT}\nmonths_to_decide: 0.6\nmax_months: 30", LOSSY),
+    "strata close, keep best": f"{BY_STRATA}keep_best: [2, 1]",
+    "strata close, first success": f"{BY_STRATA}ends_with: first_success\nmonths_to_decide: 0.8",
+    "strata close, alike": f"{BY_STRATA}ends_if_alike: {{within: 0.35, exceeds: 0.3}}\n{SMOOTH}",
+    "strata close, many conditions": """
+rules:
+  - of: each_stratum
+    stop_for: futility
+    at: [2, 3, 4]
+    when:
+      - {probability_that: best, is_below: [0.4, 0.35, 0.3]}
+      - {number_of: responses, at_most: {by_arm: {first: 3, second: 2}}}
+  - {of: each_stratum, stop_for: harm, at: interim, when: {estimate_of: effect, is_below: -0.1}}
+  - {of: each_stratum, stop_for: futility, at: final, when: {probability_that: rate, below: 0.3, exceeds: 0.6}}
+  - {stop_for: efficacy, when: {probability_that: best, at_least: 0.5}}
+""",
+}
+ENRICHING_ELSEWHERE = {
+    "strata close, by patients": f"{ENRICHED}\nlooks: {{patients: [15, 30, 45], lag_patients: 6}}",
+    "strata close, in each": f"{ENRICHED}\nlooks: {{in_each: [5, 10]}}\nmax_per_arm: 14\nmonths_to_decide: 1",
+    "strata close, by month": f"{ENRICHED}\nlooks: {{months: [3, 6, 9, 12]}}\nmax_per_arm: 14\nmax_months: 14.5",
+    "strata close, thompson": f"""
+{ENRICHED}
+controls: concurrently_eligible
+allocation: {{kind: thall_wathen, power: 1}}
+{ADAPTIVE}
+max_per_arm: 20
+months_to_decide: 0.4
+""",
+    "strata close, trippa": f"{ENRICHED}\nallocation: {{kind: trippa}}\n{ADAPTIVE}",
+    "strata close, lower is better": (
+        f"""
+{ADAPTIVE}
+allocation: {{kind: doubly_adaptive, target: rsihr}}
+rules:
+  - of: each_stratum
+    stop_for: futility
+    from_patients: 3
+    when: {{probability_that: difference, below: -0.1, is_below: 0.3}}
+  - {{stop_for: efficacy, when: {{probability_that: difference, below: 0, exceeds: 0.9}}}}
+""",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
 CASES = {
     **EVALUABLE,
     **BY_PATIENTS,
@@ -468,6 +559,8 @@ CASES = {
     **COIN,
     **POOLED,
     **ELSEWHERE,
+    **ENRICHING,
+    **ENRICHING_ELSEWHERE,
 }
 
 
@@ -479,14 +572,30 @@ def design_of(changes):
 
 # These have kernels of their own.
 SLOW = {"months, lossy", "in each, lossy", "equally spaced, ramping up", *TRIPPA, *TOP_TWO, *COIN, *ELSEWHERE}
+SLOW |= {"strata close, nobody is left", *ENRICHING_ELSEWHERE}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES])
 def test_the_kernels_play_as_the_twin_does(name):
     case = CASES[name]
     changes, world = (case, None) if isinstance(case, str) else (case[0], yaml.safe_load(case[1]))
-    seed, wrong, _ = compare(design_of(changes), world, replicates=20)
+    seed, wrong, twins = compare(design_of(changes), world, replicates=20)
     assert not wrong, f"{seed=}: {wrong[:3]}"
+    if name in (*ENRICHING, *ENRICHING_ELSEWHERE):
+        assert any(arm.closings for twin in twins for arm in twin.tests), "no stratum closes"
+    if name == "strata close, nobody is left":
+        assert any(arm.ended_on for twin in twins for arm in twin.tests), "no arm ends with its strata"
+
+
+def rule_of_strata(one):
+    """A rule that closes strata."""
+    condition = one(
+        {"probability_that": "best", "is_below": 0.25},
+        {"probability_that": "rate", "above": 0.3, "is_below": 0.4},
+        {"estimate_of": "effect", "is_below": 0.0},
+    )
+    said = {"stop_for": one("futility", "harm"), "at": one("all", "interim", "final"), "from_patients": one(0, 2, 4)}
+    return {"of": "each_stratum", **said, "when": condition}
 
 
 def drawn(random):
@@ -536,6 +645,9 @@ def drawn(random):
             {"stop_for": "efficacy", "at": "final", "when": {"estimate_of": "effect", "exceeds": 0.15}},
         ],
     )
+    closes = kind == "blocks" and not alone and random.random() < 0.4  # kernels that the cases have
+    if closes:
+        rules = [rule_of_strata(one), *rules]
     alike = one({}, {}, {"ends_if_alike": {"within": 0.3, "exceeds": 0.3}})
     prior = {"alpha": 2, "beta": 2.5} if alike else {"alpha": one(0.5, 1, 2), "beta": one(0.6, 1.5)}
     design = {
@@ -555,6 +667,7 @@ def drawn(random):
         **one({}, {}, {"max_months": 12}),
         **alike,
         **({"without_control": True} if alone else {}),
+        **({"closed_strata": one("left_out", "counted")} if closes else {}),
         **({"keep_best": one([2], [3, 1])} if "in_each" not in looks and random.random() < 0.3 else {}),
     }
     if any(arm.get("enters_at_month") == "random" for arm in arms.values()):

@@ -44,7 +44,7 @@ class NaiveRegressionPlatform(NaivePlatform):
             person = self.known[i]
             rows[row, bucket[i]] = 1.0
             if adjusts:
-                rows[row, levels + strata.index(self.stratum_of(person.number))] = 1.0
+                rows[row, levels + strata.index(person.stratum)] = 1.0
             if person.arm:
                 rows[row, first + person.arm - 1] = 1.0
         outcome = np.array([float(self.known[i].outcome) for i in seen])
@@ -66,12 +66,13 @@ class NaiveRegressionPlatform(NaivePlatform):
             found.append(NaiveRegression("logistic", rows, outcome, np.ones(len(seen)), mean, own))
         return found, np.array(shares), first - 1
 
-    def estimate(self, arm):
+    def estimate(self, arm, stratum=None):
+        assert stratum is None
         models, shares, before = self.models()
         return mixed_mode(models, shares)[before + arm.number]
 
     def true_effect(self, arm):
-        strata = {s: w for s, w in self.shares_of_strata.items() if arm.strata is None or s in arm.strata}
+        strata = {s: self.shares_of_strata[s] for s in self.strata_of(arm)}
         pairs = np.array([[w, self.rate_of(arm, s), self.rate_of(self.arms[0], s)] for s, w in strata.items()])
         if "strata" not in self.spec["analysis"]:
             pairs = np.array([[1.0, *(pairs[:, 0] @ pairs[:, 1:] / pairs[:, 0].sum())]])
@@ -86,9 +87,9 @@ class NaiveRegressionPlatform(NaivePlatform):
         effect = self.true_effect(arm)
         return -1 if math.isnan(effect) else int(0.025 <= self.below(arm, effect) <= 0.975)
 
-    def number_of(self, condition, arm):
+    def number_of(self, condition, arm, stratum=None):
         if condition.get("probability_that") != "odds_ratio":
-            return super().number_of(condition, arm)
+            return super().number_of(condition, arm, stratum)
         below = self.below(arm, math.log(condition.get("above", condition.get("below"))))
         return 1.0 - below if "above" in condition else below
 

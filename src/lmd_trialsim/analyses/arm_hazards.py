@@ -13,6 +13,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -177,6 +178,12 @@ def _estimate(analysis, desk, arm):
 def estimate_arm_hazard(analysis: ArmHazards, desk, arm):
     """Posterior mean of the log hazard ratio, or of the log median where nothing is compared."""
     return _estimate(analysis, desk, arm)
+
+
+@beyond_effect.case
+def beyond_effect_of_hazard(analysis: ArmHazards, desk, arm, effect):
+    """Of the log hazard ratio to the control."""
+    return _ratio_below(analysis, desk, arm, math.exp(effect))
 
 
 @moments_of_arm.case

@@ -12,6 +12,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -138,6 +139,12 @@ def means_all_alike(analysis: ArmMeans, desk):
         if runs(desk.arms[number]):
             alike += _sum_over_others(desk, number, step, 1.0, analysis.within)
     return min(alike, 1.0)
+
+
+@beyond_effect.case
+def beyond_effect_of_mean(analysis: ArmMeans, desk, arm, effect):
+    """Of the difference to the control."""
+    return _better_by(analysis, desk, arm, effect)[0]
 
 
 @moments_of_arm.case

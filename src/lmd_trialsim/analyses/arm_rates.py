@@ -22,6 +22,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -40,6 +41,8 @@ MOST_REMEMBERED = 4_000_000
 EDGE = 8.0
 """Standard deviations from its mean, on the scale of the angle, beyond which a density counts as nothing."""
 
+NOTHING = 1e-9
+"""A weight of a node that is passed over, where a probability need not be told to more digits."""
 
 Array = NDArray[np.float64]
 
@@ -334,6 +337,24 @@ def estimate_arm_rate(analysis: ArmRates, desk, arm):
     other = d / (c + d) if analysis.lower else c / (c + d)
     beyond = math.nan if math.isnan(truth) else _beyond(analysis, desk, arm, analysis.truth_section[arm])
     return own - other, beyond
+
+
+@beyond_effect.case
+def beyond_effect_of_rate(analysis: ArmRates, desk, arm, effect):
+    """Of the difference to the control: the sum over the arm's nodes of its density and the control's distribution.
+
+    Right to some 1e-3 only where the control's distribution function has a corner: no panel ends there.
+    """
+    shift = -effect if analysis.lower else effect
+    of = desk.arms[arm]
+    a, b = _parameters(analysis, desk.state[0].control, of.control_patients, of.control_responses)
+    own = analysis.table[of.own] if of.own >= 0 else desk.memory[-1 - of.own]
+    total = 0.0
+    for node in range(analysis.node.shape[0]):
+        rate = analysis.node[node] - shift
+        if own[node] > NOTHING and rate > 0.0:
+            total += own[node] * (1.0 if rate >= 1.0 else beta_cdf(a, b, rate))
+    return min(total, 1.0)
 
 
 @kernel

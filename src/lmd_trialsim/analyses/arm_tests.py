@@ -11,6 +11,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -138,6 +139,11 @@ def _estimate(analysis, desk, arm):
     return desk.arms[arm].effect, math.nan if math.isnan(truth) else beyond(desk.arms[arm], truth, 1.0)
 
 
+def _beyond_effect(analysis, desk, arm, effect):
+    """Student's distribution, or the normal one."""
+    return beyond(desk.arms[arm], effect, 1.0)
+
+
 def _moments(analysis, desk, arm):
     """The effect and the square of its error; what a new trial knows of it, by what this one does."""
     of = desk.arms[arm]
@@ -158,6 +164,7 @@ def is_a_test(analysis):
         (statistic_of_arm, _statistic),
         (moments_of_arm, _moments),
         (estimate_of_arm, _estimate),
+        (beyond_effect, _beyond_effect),
     ):
         seam.cases[analysis] = case
 

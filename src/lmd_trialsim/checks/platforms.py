@@ -89,6 +89,7 @@ def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> I
     wrong = list(_of_analysis(scenario, at, design))
     yield from wrong
     yield from _of_rules(scenario, at, design, places, words=not wrong)
+    yield from _of_strata(scenario, at, design, places)
     if design.pool_level is not None and design.controls != "test_then_pool":
         yield At((*at, "pool_level"), "goes with controls: test_then_pool. Remove it.", key=True)
     if design.controls == "test_then_pool" and (design.without_control or design.analysis.kind == "log_rank"):
@@ -180,6 +181,52 @@ def _of_idle(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At
             text = "is another boundary than that of an earlier rule: one error is held by one boundary"
             yield At((*at, "rules", i, "boundary"), text, way_out="Say the same boundary, alpha and information.")
         first = first or rule
+
+
+def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
+    """Yield why no strata of arms can be closed."""
+    first = next((i for i, rule in enumerate(design.rules) if rule.of == "each_stratum"), None)
+    if first is None:
+        if design.closed_strata is not None:
+            text = "no rule closes strata. Say of: each_stratum in one, or remove it."
+            yield At((*at, "closed_strata"), text, key=True)
+        return
+    here = (*at, "rules", first, "of")
+    strata = scenario.population.strata
+    if not strata:
+        yield At(here, "the population has no strata. Say population: strata:, or remove it.", key=True)
+    for key, way_out in (("without_control", "Compare with a control"), ("replace_control", "Say false")):
+        if getattr(design, key):
+            text = "a stratum of an arm is compared with the control patients of the stratum, of one control throughout"
+            yield At((*at, key), text, way_out=f"{way_out}, or remove the rules of strata.", key=True)
+    if design.controls == "test_then_pool":
+        text = "pools all strata at once, and rules of strata speak of one. Say concurrently_eligible."
+        yield At((*at, "controls"), text, got=design.controls)
+    if isinstance(design.analysis, ArmPeriodRegression | ArmRegression):
+        text = "speaks of all patients together, and rules of strata of one stratum"
+        way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
+        yield At((*at, "analysis", "kind"), text, got=design.analysis.kind, way_out=way_out)
+    yield from _of_shares_by_strata(at, design)
+    for place in places:
+        rare = [name for name in place.spec.strata or strata if 0.0 < getattr(strata.get(name), "value", 0.0) < RARE]
+        if rare and design.max_months is None:
+            text = f"may be all that is left of {place.name}, and is so rare that the arm may never fill"
+            way_out = "Add max_months, when the trial closes as it stands."
+            yield At(here, text, got=rare[0], way_out=way_out)
+
+
+def _of_shares_by_strata(at: Place, design: Platform) -> Iterator[At]:
+    """Yield why shares cannot follow what is known of the strata that are left to the arms."""
+    if design.closed_strata == "counted":
+        return
+    here = (*at, "allocation")
+    if followed_by(design) is not None:
+        text = "sees the patients of closed strata too. Say closed_strata: counted, or remove it."
+        yield At((*here, "follows"), text, key=True)
+    elif design.analysis.kind == "log_rank" and design.allocation.kind != "fixed":
+        text = "sees the patients of closed strata too, where it follows the log-rank test"
+        way_out = "Say closed_strata: counted, or use gamma_exponential."
+        yield At((*here, "kind"), text, got=design.allocation.kind, way_out=way_out)
 
 
 def _of_entries(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:
@@ -409,7 +456,7 @@ def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmP
             yield from _of_cut(place, design, rule, condition, [one.name for one in places])
     if words:
         yield from complaints_of_sides((*at, "rules"), design.rules, lambda one: _favours(scenario, design, one))
-    if not any(rule.stop_for == "efficacy" for rule in design.rules) and not design.without_control:
+    if not any(rule.stop_for == "efficacy" for rule in design.rules_of_arms) and not design.without_control:
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
 
 

@@ -292,6 +292,7 @@ def _early_view(desk):
     return Desk(
         desk.state, desk.early_patients, desk.cells, desk.early_arms, desk.early_patients, desk.early_arms, desk.clock,
         desk.coming, desk.work, desk.order, desk.answers, desk.replies, desk.scratch, desk.memory_key, desk.memory,
+        desk.sorted, desk.by_stratum,
     )  # fmt: skip
 
 

@@ -82,8 +82,16 @@ class ArmCondition(Comparison):
 
 
 class ArmRule(Spec):
-    """A rule; it is asked of every arm that is judged, and the first in the list that speaks decides on the arm."""
+    """A rule; it is asked of every arm that is judged, and the first in the list that speaks decides on the arm.
 
+    Or of every stratum of the arm, before that.
+    """
+
+    of: Literal["arm", "each_stratum"] = Field(
+        "arm",
+        description="each_stratum: asked of every stratum that is still open to the arm; closes it there, "
+        "while the arm goes on elsewhere",
+    )
     stop_for: Literal["efficacy", "futility", "harm"] = Field(
         description="end the arm with this verdict; efficacy is its success"
     )
@@ -117,12 +125,22 @@ class ArmRule(Spec):
         if self.information is not None and self.boundary is None:
             raise At(("information",), "goes with boundary. Remove it", key=True)
         check_increasing(self.information or [], ("information",))
+        if self.of == "each_stratum":
+            self._closes_strata()
         if self.stop_for == "harm" and self.boundary is not None:
             raise At(("stop_for",), "a boundary is of efficacy or futility", got="harm")
         if self.stop_for == "futility" and self.boundary not in (None, "triangular"):
             text = "has no boundary for futility. Use triangular, or when: {statistic: z, is_below: 0}"
             raise At(("boundary",), text, got=str(self.boundary))
         return self
+
+    def _closes_strata(self) -> None:
+        if self.stop_for == "efficacy":
+            text = "an arm succeeds in all strata that are left to it: a rule of strata closes them."
+            raise At(("stop_for",), text, got="efficacy", allowed="futility, harm")
+        if self.boundary is not None:
+            text = "is computed for arms as a whole. Say when: in a rule of strata."
+            raise At(("boundary",), text, got=str(self.boundary), key=True)
 
     @property
     def conditions(self) -> list[ArmCondition]:
@@ -221,6 +239,11 @@ class Platform(DesignSpec):
     rules: Annotated[list[ArmRule], Field(min_length=1, max_length=50)] = Field(
         description="in order, asked of each arm that is judged: the first that speaks decides on it"
     )
+    closed_strata: Literal["left_out", "counted"] | None = Field(
+        None,
+        description="with rules of strata: whether an arm is judged without the patients of strata that have been "
+        "closed to it, left_out where not said, or with everybody",
+    )
     keep_best: Annotated[list[Annotated[int, Field(ge=1, le=MOST_ARMS)]], Field(max_length=1000)] = Field(
         default_factory=list, description="how many arms go on after each interim look at most: those of best estimate"
     )
@@ -243,6 +266,16 @@ class Platform(DesignSpec):
         named = self.arms or {arm: PlatformArm.model_validate({}) for arm in arms if arm != control}
         most = self.max_per_arm or self.max_patients
         return [Place(name, spec, spec.max_patients or most) for name, spec in named.items()]
+
+    @property
+    def rules_of_arms(self) -> list[ArmRule]:
+        """The rules that are asked of arms as a whole."""
+        return [rule for rule in self.rules if rule.of == "arm"]
+
+    @property
+    def rules_of_strata(self) -> list[ArmRule]:
+        """The rules that are asked of each stratum of an arm."""
+        return [rule for rule in self.rules if rule.of == "each_stratum"]
 
     @property
     def look_count(self) -> int:

@@ -19,6 +19,13 @@ COVERED = 6  # 1 where the 95 % credible interval holds the true effect, 0 where
 ENTERED = 7  # 1 where the arm entered
 OF_ARM = 8
 
+# Where strata of arms may close, columns for each arm and stratum follow, strata within arms.
+CLOSED_BY = 0  # the verdict that closed it; GO_ON where none did
+CLOSED_AT = 1  # the arm's look at which it did, from 0; -1 where none did
+TAKEN = 2  # patients of the stratum that the arm took
+LEFT = 3  # 1 where the stratum is among those that the arm was judged by, or would have been, in the end
+OF_STRATUM = 4
+
 # Columns of the numbers; NUMBERS_OF_ARM columns for each arm follow.
 MONTHS = 0
 ESTIMATE = 0  # of the effect
@@ -26,7 +33,8 @@ QUEUED = 1  # months that the arm waited for a place
 DECIDED = 2  # months from its entry to its verdict
 NUMBERS_OF_ARM = 3
 
-# Columns of the log of one trial, a row a look; columns for each arm follow, its answers last.
+# Columns of the log of one trial, a row a look; columns for each arm follow, its answers last; then, where strata of
+# arms may close, the same columns for each arm and stratum, strata within arms.
 LOG_MONTH, LOG_ENROLLED, LOG_CONTROL, LOG_ALIKE = 0, 1, 2, 3
 LOG_HEAD = 4
 LOG_STATUS, LOG_LOOK, LOG_VERDICT = 0, 1, 2

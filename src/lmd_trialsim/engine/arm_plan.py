@@ -32,6 +32,19 @@ class ArmLimits(NamedTuple):
     alike_above: float  # the trial ends where all arms are alike with a probability above this; inf where it does not
 
 
+class ClosingStrata(NamedTuple):
+    """Strata of arms that close while the arm goes on elsewhere. No patient of a stratum with a share of 0 comes."""
+
+    takes: np.ndarray  # (arms, strata) 1 where the arm is open to the stratum at first, and patients of it come
+    rules: CellRules  # asked of every stratum of every arm that is due; cells are arms
+    analysis: Any  # asked of them; one that borrows between strata finds what is known of all on desk.by_stratum
+    ranks: int  # 1 where some of these rules looks at the probability to be best
+    counted: int  # 1 where an arm is judged by the patients of strata that have closed too
+    weight: np.ndarray  # (strata,) shares of the strata
+    effect: np.ndarray  # (arms, strata) true effects
+    averages: int  # 1 where the true effect in several strata is their average; else the one they have in common
+
+
 class ArmPlan(NamedTuple):
     """One design under one truth. The parts' types choose the compiled code."""
 

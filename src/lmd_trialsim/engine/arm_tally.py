@@ -31,6 +31,11 @@ class OfTruth:
         """The first arm under trial."""
         return int(self.control)
 
+    @property
+    def better(self) -> NDArray[np.bool_]:
+        """Whether success of an arm can be true, (arms,)."""
+        return ~self.null
+
 
 @dataclass(frozen=True)
 class ArmTally:
@@ -59,6 +64,7 @@ class ArmTally:
     decided: tuple[Moments, ...]  # months from entry to verdict
     covered: Integers  # (arms,) arms whose interval holds the true value
     intervals: Integers  # (arms,)
+    false_of: Integers  # (arms,) trials in which the arm succeeds and is no better
     any_false: int  # trials with a success of an arm that is no better
     any_true: int
     all_true: int  # trials in which all arms succeed that are better
@@ -75,7 +81,7 @@ class ArmTally:
     def of(cls, outcomes: Outcomes, looks: int, most_patients: int, truth: OfTruth) -> ArmTally:
         """Return the sums over the rows."""
         integers, numbers = outcomes
-        by_arm = integers[:, column.HEAD :].reshape(-1, len(truth.values), column.OF_ARM)
+        by_arm = rows_by_arm(integers, len(truth.values))
         reals = numbers[:, 1:].reshape(-1, len(truth.values), column.NUMBERS_OF_ARM)
         return cls(
             replicates=len(integers),
@@ -89,7 +95,12 @@ class ArmTally:
         )
 
     def __add__(self, other: ArmTally) -> ArmTally:
-        return ArmTally(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+        return type(self)(**{f.name: added(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+
+def rows_by_arm(integers: Integers, arms: int) -> Integers:
+    """Return the columns of the arms, (trials, arms, columns)."""
+    return integers[:, column.HEAD : column.HEAD + arms * column.OF_ARM].reshape(-1, arms, column.OF_ARM)
 
 
 def _of_each_arm(by_arm: Integers, reals: NDArray[np.float64], looks: int, truth: OfTruth) -> dict[str, Any]:
@@ -124,9 +135,9 @@ def _of_each_arm(by_arm: Integers, reals: NDArray[np.float64], looks: int, truth
 
 def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Integers, truth: OfTruth) -> dict[str, Any]:
     """Return the sums of what is decided rightly and wrongly, and of what that costs."""
-    arms, first, better = len(truth.values), truth.first, ~truth.null
+    arms, first = len(truth.values), truth.first
     success, selected = by_arm[:, :, column.VERDICT] == EFFICACY, integers[:, column.SELECTED]
-    false, true = (success & truth.null)[:, first:].sum(axis=1), (success & better)[:, first:].sum(axis=1)
+    false, true = (success & truth.null)[:, first:].sum(axis=1), (success & ~truth.null)[:, first:].sum(axis=1)
     low, high = truth.values.min(), truth.values.max()
     inferior, has = truth.values < high - 1e-12, selected >= 0
     ideal = np.full(len(integers), np.nan)
@@ -162,9 +173,10 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
     return dict(zip(names, of_trial, strict=True)) | {
         "selected": np.bincount(np.where(has, selected, arms), minlength=arms + 1),
         "last_left": np.bincount(selected[one_left], minlength=arms),
+        "false_of": (success & truth.null).sum(axis=0),
         "any_false": int((false > 0).sum()),
         "any_true": int((true > 0).sum()),
-        "all_true": int((true == better[first:].sum()).sum()),
+        "all_true": int((true == truth.better[first:].sum()).sum()),
         "best_selected": int((has & ~inferior[selected]).sum()),
         "wrong_way": int((surplus > IMBALANCE * integers[:, column.ENROLLED]).sum()),
     }

@@ -18,6 +18,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import (
     CONTROLS_ALL,
     CONTROLS_TESTED,
+    OpenThroughout,
     forget_arms,
     open_trial,
     runs,
@@ -29,22 +30,27 @@ from lmd_trialsim.kernel.rules import EFFICACY, FUTILITY, GO_ON
 from lmd_trialsim.kernel.screening import CLOSED
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    beyond_truth,
+    end_with_strata,
     estimate_of_arm,
     known_at,
     mark_due,
     moments_of_arm,
     observe_arms,
+    observe_strata,
     play_trial,
     rank_arms,
+    release_strata,
     statistic_of_arm,
     tail_of_arm,
-    weigh_arms,
+    weigh_population,
+    write_strata,
 )
 from lmd_trialsim.kernel.special import normal_cdf
 
 
-@kernel
-def observe_all(plan, desk, month):
+@observe_strata.case
+def observe_all(strata: OpenThroughout, plan, desk, row, month):
     """Write what is known of the arms and their controls."""
     state = desk.state[0]
     upto = state.enrolled if state.exhausted else known_at(plan.schedule, desk)
@@ -59,31 +65,31 @@ def observe_all(plan, desk, month):
 
 
 @kernel
-def answers_of_arm(plan, desk, number, logged):
+def answers_of_arm(limits, analysis, desk, number, logged):
     """Write what rules look at, and the estimate where it is logged."""
     arm = desk.arms[number]
     desk.answers[BEST] = arm.best
     desk.answers[COUNTED] = arm.events + arm.responses
-    desk.answers[STATISTIC] = statistic_of_arm(plan.analysis, desk, number)
-    if plan.limits.estimates or logged:
-        desk.answers[ESTIMATE] = estimate_of_arm(plan.analysis, desk, number)[0]
-    if plan.limits.next_size > 0.0:
-        desk.answers[PREDICTIVE] = predictive_of_next(plan, desk, number)
-    for bound in range(plan.limits.bounds):
-        desk.answers[TAILS + bound] = tail_of_arm(plan.analysis, desk, number, bound)
+    desk.answers[STATISTIC] = statistic_of_arm(analysis, desk, number)
+    if limits.estimates or logged:
+        desk.answers[ESTIMATE] = estimate_of_arm(analysis, desk, number)[0]
+    if limits.next_size > 0.0:
+        desk.answers[PREDICTIVE] = predictive_of_next(limits, analysis, desk, number)
+    for bound in range(limits.bounds):
+        desk.answers[TAILS + bound] = tail_of_arm(analysis, desk, number, bound)
 
 
 @kernel
-def predictive_of_next(plan, desk, number):
+def predictive_of_next(limits, analysis, desk, number):
     """Return the probability that the z of the confirmatory trial is beyond its bound, all taken as normal.
 
     The effect is m with variance v, and the new trial knows it by variance s: its estimate is normal about m with
     variance v + s, and must be beyond next_z * sqrt(s) (Spiegelhalter et al. 2004, section 6.6.3).
     """
-    mean, variance, unit = moments_of_arm(plan.analysis, desk, number)
-    own = unit / plan.limits.next_size
-    benefit = plan.limits.direction * mean
-    return normal_cdf((benefit - plan.limits.next_z * math.sqrt(own)) / math.sqrt(variance + own))
+    mean, variance, unit = moments_of_arm(analysis, desk, number)
+    own = unit / limits.next_size
+    benefit = limits.direction * mean
+    return normal_cdf((benefit - limits.next_z * math.sqrt(own)) / math.sqrt(variance + own))
 
 
 @kernel
@@ -97,6 +103,12 @@ def is_last(plan, desk, arm, month):
 
 
 @kernel
+def look_of(plan, desk, arm, month):
+    """Return the number of the look that the arm is judged at."""
+    return plan.limits.looks - 1 if is_last(plan, desk, arm, month) else min(arm.look, plan.limits.looks - 1) - 1
+
+
+@kernel
 def record_arm(plan, desk, number, look, verdict, integers, numbers):
     """Write the verdict on an arm, and what is estimated of its effect."""
     arm = desk.arms[number]
@@ -107,6 +119,7 @@ def record_arm(plan, desk, number, look, verdict, integers, numbers):
     integers[at + column.CONTROLS] = arm.control_patients
     integers[at + column.COUNTED] = arm.events + arm.responses
     estimate, beyond = estimate_of_arm(plan.analysis, desk, number)
+    beyond = beyond_truth(plan.randomising.strata, plan.analysis, desk, number, beyond)
     integers[at + column.COVERED] = -1 if math.isnan(beyond) else (1 if 0.025 <= beyond <= 0.975 else 0)
     at = 1 + number * column.NUMBERS_OF_ARM
     numbers[at + column.ESTIMATE] = estimate
@@ -130,12 +143,11 @@ def judge_arms(plan, desk, log, look, month, integers, numbers):
         arm = desk.arms[number]
         if not arm.due:
             continue
-        answers_of_arm(plan, desk, number, look < log.shape[0])
-        last = is_last(plan, desk, arm, month)
-        own = limits.looks - 1 if last else min(arm.look, limits.looks - 1) - 1
+        answers_of_arm(limits, plan.analysis, desk, number, look < log.shape[0])
+        own = look_of(plan, desk, arm, month)
         verdict = verdict_on_cell(plan.rules, desk.answers, own, number, arm.patients)
         if look < log.shape[0]:
-            _log_answers(desk, log[look], number, own, verdict)
+            log_answers(desk, log[look], number, own, verdict)
         if verdict == EFFICACY and limits.replaces:
             record_arm(plan, desk, number, own, verdict, integers, numbers)
             successes += 1
@@ -174,13 +186,30 @@ def replace_control(plan, desk, look, integers, numbers):
 
 
 @kernel
-def _log_answers(desk, row, number, own, verdict):
-    width = (row.shape[0] - column.LOG_HEAD) // desk.arms.shape[0]
-    at = column.LOG_HEAD + number * width
+def log_place(desk, number):
+    """Return where the columns of an arm begin in a row of the log; those of strata of arms follow the last arm's."""
+    return column.LOG_HEAD + number * (column.LOG_ANSWERS + desk.answers.shape[0])
+
+
+@kernel
+def log_answers(desk, row, number, own, verdict):
+    """Write what rules looked at, and what came of it."""
+    at = log_place(desk, number)
     row[at + column.LOG_LOOK] = own
     row[at + column.LOG_VERDICT] = verdict
-    for answer in range(width - column.LOG_ANSWERS):
+    for answer in range(desk.answers.shape[0]):
         row[at + column.LOG_ANSWERS + answer] = desk.answers[answer]
+
+
+@kernel
+def log_known(row, at, arm):
+    """Write what is known of an arm, or of a stratum of it, and of the patients it is compared with."""
+    row[at + column.LOG_PATIENTS] = arm.patients
+    row[at + column.LOG_COUNTED] = arm.events + arm.responses
+    row[at + column.LOG_EXPOSURE] = arm.months if arm.months > 0.0 else arm.total
+    row[at + column.LOG_CONTROLS] = arm.control_patients
+    row[at + column.LOG_CONTROLS_COUNTED] = arm.control_events + arm.control_responses
+    row[at + column.LOG_CONTROLS_EXPOSURE] = arm.control_months if arm.control_months > 0.0 else arm.control_total
 
 
 @kernel
@@ -190,19 +219,13 @@ def _log_look(desk, row, month):
     row[column.LOG_ENROLLED] = desk.state[0].enrolled
     row[column.LOG_CONTROL] = desk.state[0].control
     row[column.LOG_ALIKE] = math.nan
-    width = (row.shape[0] - column.LOG_HEAD) // desk.arms.shape[0]
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
-        at = column.LOG_HEAD + number * width
+        at = log_place(desk, number)
         row[at + column.LOG_STATUS] = arm.status
         row[at + column.LOG_LOOK] = -1
         row[at + column.LOG_VERDICT] = GO_ON
-        row[at + column.LOG_PATIENTS] = arm.patients
-        row[at + column.LOG_COUNTED] = arm.events + arm.responses
-        row[at + column.LOG_EXPOSURE] = arm.months if arm.months > 0.0 else arm.total
-        row[at + column.LOG_CONTROLS] = arm.control_patients
-        row[at + column.LOG_CONTROLS_COUNTED] = arm.control_events + arm.control_responses
-        row[at + column.LOG_CONTROLS_EXPOSURE] = arm.control_months if arm.control_months > 0.0 else arm.control_total
+        log_known(row, at, arm)
         row[at + column.LOG_SHARE] = arm.share
 
 
@@ -258,8 +281,9 @@ def end_last(plan, desk, month, integers, numbers):
 
 
 @kernel
-def release(desk):
-    """Close the arms that have been judged, now that the decision is out."""
+def release(plan, desk):
+    """Close the arms that have been judged, and strata of arms, now that the decision is out."""
+    release_strata(plan.randomising.strata, desk)
     for number in range(desk.arms.shape[0]):
         if desk.arms[number].status == CLOSING:
             desk.arms[number].status = ENDED
@@ -326,16 +350,16 @@ def close_rows(plan, desk, month, integers, numbers):
 @kernel
 def judge(plan, desk, log, look, month, integers, numbers):
     """Analyse and decide; return whether the trial is over."""
-    limits = plan.limits
-    count_looks(desk)
+    limits, strata = plan.limits, plan.randomising.strata
     successes = 0
     again = True  # against a new control everything is looked at once more
     while again:
-        weigh_arms(plan.analysis, desk)
+        weigh_population(strata, plan.analysis, desk)
         if limits.ranks:
             rank_arms(plan.analysis, desk, 0)
         if look < log.shape[0] and not successes:
             _log_look(desk, log[look], month)
+        end_with_strata(strata, plan, desk, log[look : look + 1], month, integers, numbers)
         found = judge_arms(plan, desk, log, look, month, integers, numbers)
         successes += found
         again = limits.replaces and found > 0
@@ -387,7 +411,7 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
         month = pass_time(plan.schedule, plan.randomising, plan.limits.delay, stream, desk, awaited, state.decided)
         if deciding:
             deciding = False
-            release(desk)
+            release(plan, desk)
             if over:
                 break
             look += 1
@@ -400,8 +424,10 @@ def play_arms(plan: ArmPlan, stream, desk, integers, numbers, log):
             state.decided = month if comes else state.decided
             break
         mark_due(plan.schedule, desk, month)
-        observe_all(plan, desk, month)
+        count_looks(desk)
+        observe_strata(plan.randomising.strata, plan, desk, log[look : look + 1], month)
         over = judge(plan, desk, log, look, month, integers, numbers)
         state.decided = month + plan.limits.months_to_decide
         deciding = True
     close_rows(plan, desk, state.decided, integers, numbers)
+    write_strata(plan.randomising.strata, desk, integers)

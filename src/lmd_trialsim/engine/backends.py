@@ -34,6 +34,7 @@ class Room(NamedTuple):
     scratch: int = 1
     memory: tuple[int, int] = (1, 1)  # entries that a model's answers are remembered in, numbers of an entry
     early: int = 0  # patients with an early endpoint
+    closing: int = 0  # 1 where strata of arms may close
 
     def desk(self) -> Desk:
         """Return a clean desk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmd_trialsim.engine import arm_trial, cell_trial, trial  # noqa: F401 (the loops register themselves)
+from lmd_trialsim.engine import arm_strata, arm_trial, cell_trial, trial  # noqa: F401 (the loops register themselves)
 from lmd_trialsim.kernel.jit import door
 from lmd_trialsim.kernel.random import Stream
 from lmd_trialsim.kernel.seams import play_trial

@@ -123,6 +123,10 @@ ARM = np.dtype(
 # The status of an arm. One that is CLOSING has been judged, and the decision is not out yet.
 WAITING, OPEN, FULL, CLOSING, ENDED = 0, 1, 2, 3, 4
 
+# A stratum of an arm, where strata may close: cell.open. One that SHUTS has been judged, and the decision is not out
+# yet; one that is the LAST of its arm, or shuts with the last, counts to the end as what the arm ends on.
+SHUT, ADMITS, SHUTS, LAST = 0, 1, 2, 3
+
 # Outcomes of a binary endpoint.
 FAILURE, RESPONSE, MISSING, NOT_EVALUABLE = 0, 1, 2, 3
 
@@ -145,6 +149,8 @@ class Desk(NamedTuple):
     scratch: np.ndarray  # numbers at work of a joint posterior of cells
     memory_key: np.ndarray  # (entries, cells) counts whose answers are remembered
     memory: np.ndarray  # (entries, answers of all cells)
+    sorted: np.ndarray  # (patients,) of PATIENT: those known at a look by stratum, where strata of arms may close
+    by_stratum: np.ndarray  # (strata, arms) of ARM: what is known of each stratum of each arm, where they may
 
 
 def new_desk(
@@ -155,10 +161,11 @@ def new_desk(
     scratch: int = 1,
     memory: tuple[int, int] = (1, 1),
     early: int = 0,
+    closing: int = 0,
 ) -> Desk:
     """Return a clean desk with room for `patients`, and for those that fill up a group of eight or a vector of 32.
 
-    early: patients with an early endpoint.
+    early: patients with an early endpoint. closing: 1 where strata of arms may close.
     """
     room = (patients + 16 + 31) // 32 * 32
     return Desk(
@@ -177,4 +184,6 @@ def new_desk(
         scratch=np.zeros(scratch),
         memory_key=np.full((memory[0], strata), -1, np.int64),
         memory=np.zeros(memory),
+        sorted=np.zeros(room if closing else 0, PATIENT).view(np.recarray),
+        by_stratum=np.zeros((strata if closing else 0, arms), ARM).view(np.recarray),
     )

@@ -12,11 +12,28 @@ from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, NOT_EVALUABLE, OPEN, 
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.screening import next_arrival, stratum_of
-from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, share_out, times_differ
+from lmd_trialsim.kernel.seams import admit, draw_arm, note_early, open_strata, open_to, share_out, times_differ
 
 CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE, CONTROLS_TESTED = 0, 1, 2, 3
 """Randomising.controls: an arm is compared with all control patients, those who came while it was open, those among
 them who could have got it, or with all where these do not differ from those who came while it was open."""
+
+
+class OpenThroughout(NamedTuple):
+    """An arm is open to its strata as long as it is open."""
+
+    takes: np.ndarray  # (arms, strata) 1 where the arm is open to the stratum
+
+
+@open_strata.case
+def open_strata_throughout(strata: OpenThroughout, desk):
+    """Nothing is to be done."""
+
+
+@open_to.case
+def open_to_throughout(strata: OpenThroughout, desk, number, stratum):
+    """As the design says."""
+    return strata.takes[number, stratum]
 
 
 class Randomising(NamedTuple):
@@ -28,7 +45,7 @@ class Randomising(NamedTuple):
     purpose: int  # of the uniform that decides what becomes of a patient
     allocation: Any
     analysis: Any  # that shares follow
-    takes: np.ndarray  # (arms, strata) 1 where the arm is open to the stratum
+    strata: Any  # which strata the arms are open to: OpenThroughout, or strata that may close
     most: np.ndarray  # patients that an arm takes at most
     enters_month: np.ndarray  # month from which it may enter
     enters_patients: np.ndarray  # patients that have been taken before it may
@@ -86,6 +103,7 @@ def open_trial(plan, stream, desk):
             desk.cells[number, stratum].places = 0
     for stratum in range(strata):
         desk.cells[0, stratum].upto = 0
+    open_strata(plan.strata, desk)
     forget_arms(desk)
 
 
@@ -189,7 +207,7 @@ def _eligible(plan, desk, stratum):
         arm = desk.arms[number]
         if is_open(arm):
             are_open |= 1 << number
-            eligible |= plan.takes[number, stratum] << number
+            eligible |= open_to(plan.strata, desk, number, stratum) << number
     others = eligible & ~(1 << desk.state[0].control) if desk.state[0].control >= 0 else eligible
     return are_open, eligible if others else 0
 

@@ -171,6 +171,46 @@ def raw_shares(rule, analysis, desk, information):  # type: ignore[no-untyped-de
 
 
 @Seam
+def open_strata(strata, desk):  # type: ignore[no-untyped-def]
+    """Open the strata of all arms, where they may close."""
+
+
+@Seam
+def open_to(strata, desk, arm, stratum):  # type: ignore[no-untyped-def]
+    """Return 1 where the arm, as long as it is open, takes patients of the stratum, else 0."""
+
+
+@Seam
+def observe_strata(strata, plan, desk, row, month):  # type: ignore[no-untyped-def]
+    """Write to the arms what is known at `month`; where strata may close, ask which do, and tell `row` of the log."""
+
+
+@Seam
+def weigh_population(strata, analysis, desk):  # type: ignore[no-untyped-def]
+    """As weigh_arms, of the patients that the arms are judged by."""
+
+
+@Seam
+def end_with_strata(strata, plan, desk, row, month, integers, numbers):  # type: ignore[no-untyped-def]
+    """End the arms that have no stratum left."""
+
+
+@Seam
+def release_strata(strata, desk):  # type: ignore[no-untyped-def]
+    """Close the strata that have been judged, now that the decision is out."""
+
+
+@Seam
+def beyond_truth(strata, analysis, desk, arm, beyond):  # type: ignore[no-untyped-def]
+    """Return P(effect > the true one in the strata that are left to the arm); `beyond`: in all of its strata."""
+
+
+@Seam
+def write_strata(strata, desk, integers):  # type: ignore[no-untyped-def]
+    """Write what is known of the strata of the arms at the end of the trial."""
+
+
+@Seam
 def observe_arms(endpoint, desk, month, upto):  # type: ignore[no-untyped-def]
     """Write to the arms what is known at `month` of the first `upto` patients taken, and of their controls."""
 
@@ -206,6 +246,11 @@ def weigh_arms(analysis, desk):  # type: ignore[no-untyped-def]
 @Seam
 def tail_of_arm(analysis, desk, arm, bound):  # type: ignore[no-untyped-def]
     """Return the posterior probability of bound number `bound` for the arm; `weigh_arms` has been called."""
+
+
+@Seam
+def beyond_effect(analysis, desk, arm, effect):  # type: ignore[no-untyped-def]
+    """Return the probability that the arm's effect lies beyond `effect`, any number; `weigh_arms` has been called."""
 
 
 @Seam

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lmd_trialsim.answers import Answer
 from lmd_trialsim.designs.platform import ArmCondition, ArmRule, ByArm
 from lmd_trialsim.kernel.desk import FULL, MISSING, NOT_EVALUABLE, WAITING
 from lmd_trialsim.kernel.rules import GO_ON
-from lmd_trialsim.platform_replay import Known, Look, Patient, PlatformReplay, Seen
+from lmd_trialsim.platform_replay import Known, Look, Patient, PlatformReplay, Seen, SeenStratum
 from lmd_trialsim.report import page
 from lmd_trialsim.report.spoken import SIGNS, VERDICTS, course, describe_of_each, needed, outcome, plain, tell
 
@@ -25,15 +26,22 @@ def parts(trial: PlatformReplay, name: str) -> Iterator[RenderableType]:
         f"replicate {trial.replicate} of design {name} under truth {trial.truth}, seed {trial.seed}, "
         f"scenario {scenario.digest()}"
     )
-    yield page.heading("\nRules, in order, asked of every arm that is judged")
-    for number, rule in enumerate(trial.setting.design.rules):
-        yield page.inset(f"{number + 1}. {describe(rule)}")
+    of_strata = trial.setting.closes_strata
+    before = "first of its strata, then of the arm itself" if of_strata else ""
+    yield page.heading(f"\nRules, in order, asked of every arm that is judged{', ' if before else ''}{before}")
+    for number, rule in _numbered(trial, "each_stratum") + _numbered(trial, "arm"):
+        yield page.inset(f"{number}. {'of each stratum: ' if rule.of == 'each_stratum' else ''}{describe(rule)}")
     yield page.heading("\nPatients")
     yield _patients(trial)
     for look in trial.looks:
         yield from _look(look, trial)
     yield page.heading("\nEnding")
     yield from map(page.inset, _ending(trial))
+
+
+def _numbered(trial: PlatformReplay, of: str) -> list[tuple[int, ArmRule]]:
+    """Return the rules of arms, or of strata, with their places in the design, from 1."""
+    return [(number, rule) for number, rule in enumerate(trial.setting.design.rules, 1) if rule.of == of]
 
 
 def describe(rule: ArmRule) -> str:
@@ -91,10 +99,13 @@ def _look(look: Look, trial: PlatformReplay) -> Iterator[RenderableType]:
         elif seen.status == WAITING:
             yield page.inset(f"{seen.arm}: not open yet")
         elif seen.look is not None or seen.status <= FULL:
-            judged = "" if seen.look is not None else ": not judged at this look"
+            judged = "" if seen.look is not None or seen.verdict != GO_ON else ": not judged at this look"
             against = f", against {_counts(seen.controls, trial)}" if trial.setting.control is not None else ""
             share = f", share {seen.share / total:.3f} until now" if total > 0.0 else ""
             yield page.inset(f"{seen.arm}: {_counts(seen.own, trial)}{against}{share}{judged}")
+            for stratum in seen.strata:
+                yield page.inset(f"  {stratum.stratum}: {_counts(stratum.own, trial)}, {_against(stratum, trial)}")
+                yield from (page.inset(f"    {line}") for line in _of_strata(stratum, trial))
             for line in _of_rules(seen, trial):
                 yield page.inset(f"  {line}")
     if not math.isnan(look.alike):
@@ -109,15 +120,34 @@ def _counts(known: Known, trial: PlatformReplay) -> str:
     return f"{known.counted} of {known.patients}"
 
 
-def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
-    if seen.look is None:
-        return
-    for number, (rule, answers) in enumerate(zip(trial.setting.design.rules, seen.answers, strict=True), 1):
+def _against(stratum: SeenStratum, trial: PlatformReplay) -> str:
+    asked = "" if stratum.answers is not None else ": its rules are not asked"
+    return f"against {_counts(stratum.controls, trial)}{asked}"
+
+
+def _of_strata(stratum: SeenStratum, trial: PlatformReplay) -> Iterator[str]:
+    if stratum.answers is not None:
+        yield from _told(_numbered(trial, "each_stratum"), stratum.answers)
+    if stratum.verdict != GO_ON:
+        yield f"{VERDICTS[stratum.verdict]}: the arm closes to the stratum"
+
+
+def _told(rules: list[tuple[int, ArmRule]], found: tuple[tuple[Answer, ...], ...]) -> Iterator[str]:
+    """Yield what the rules saw, against what they needed."""
+    for (number, rule), answers in zip(rules, found, strict=True):
         if not answers:
             yield f"rule {number}: silent"
         names = [subject(condition) for condition in rule.conditions] or ["z"]
         for answer, name in zip(answers, names, strict=False):
             yield f"rule {number}: {tell(answer, name)}"
+
+
+def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
+    if seen.look is None:
+        if seen.verdict != GO_ON:
+            yield f"no stratum is left, {VERDICTS[seen.verdict]}: the arm closes"
+        return
+    yield from _told(_numbered(trial, "arm"), seen.answers)
     if seen.verdict != GO_ON:
         yield f"{VERDICTS[seen.verdict]}: the arm closes"
     else:
@@ -126,12 +156,13 @@ def _of_rules(seen: Seen, trial: PlatformReplay) -> Iterator[str]:
 
 
 def _ending(trial: PlatformReplay) -> Iterator[str]:
-    rows = zip(trial.setting.arms, trial.verdicts, trial.estimates, trial.effects, strict=True)
-    for number, (arm, verdict, estimate, effect) in enumerate(rows):
+    rows = zip(trial.setting.arms, trial.verdicts, trial.estimates, trial.effects, trial.left, strict=True)
+    for number, (arm, verdict, estimate, effect, left) in enumerate(rows):
         if number == 0 and trial.setting.control is not None:
             continue
         told = "never judged" if verdict is None else f"{VERDICTS[verdict]}, estimate {plain(estimate)}"
-        yield f"{arm}: {told}; true {trial.setting.scale} {plain(effect)}."
+        where = f" in {', '.join(left)}" if left else ""
+        yield f"{arm}: {told}; true {trial.setting.scale}{where} {plain(effect)}."
     selected = "no arm is selected" if trial.selected is None else f"{trial.selected} is selected"
     how = ", closed as it stood" if trial.closed else ", stopped as all arms left are alike" if trial.alike else ""
     away = trial.arrived - len(trial.patients)

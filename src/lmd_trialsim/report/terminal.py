@@ -79,6 +79,10 @@ OF_PLATFORMS = {
     "disjunctive_power": "any true success",
     "conjunctive_power": "all true successes",
     "best_arm_selected": "best arm selected",
+    "exact_selection": "just the right strata",
+    "any_false_selection": "any stratum falsely",
+    "expected_true_selections": "strata selected rightly",
+    "expected_false_selections": "strata selected falsely",
     "stopped_as_alike": "stopped as alike",
     "patients_on_inferior_arms": "patients on inferior arms",
     "imbalance_the_wrong_way": "imbalance the wrong way",
@@ -90,6 +94,7 @@ OF_PLATFORMS = {
 OF_AN_ARM = {
     "type_i_error": "success (type I error)",
     "power": "success (power)",
+    "probability_of_closing": "closed",
     "probability_of_futility": "futility",
     "probability_of_harm": "harm",
     "entered": "entered",
@@ -102,7 +107,7 @@ OF_AN_ARM = {
     "root_mean_square_error": "root mean square error",
     "coverage": "coverage, 95% interval",
 }
-"""The same of a platform design: of the trial, and of each arm."""
+"""The same of a platform design: of the trial, and of each arm, or stratum of an arm."""
 
 ONLY_IF_IT_HAPPENS = ("never_judged", "closed_as_it_stood", "not_analysable", "not_estimable")
 OF_ESTIMATES = ("bias", "root_mean_square_error", "coverage")
