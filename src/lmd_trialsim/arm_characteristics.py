@@ -22,6 +22,7 @@ class ArmFacts(NamedTuple):
     may_be_alike: bool
     may_be_left: bool  # whether the trial may end as one arm is left, and the control is an arm like others
     differ: bool  # whether the arms differ in how good they are
+    sizes_differ: bool  # whether those do whose sizes can be compared
 
 
 def of_arms(tally: ArmTally, facts: ArmFacts) -> list[Characteristic]:
@@ -54,6 +55,7 @@ def of_trial(tally: ArmTally, facts: ArmFacts) -> Iterator[Characteristic]:
         yield proportion("best_arm_selected", tally.best_selected, replicates)
         yield mean("ideal_design_proportion", tally.ideal)
         yield mean("patients_on_inferior_arms", tally.on_inferior)
+    if facts.sizes_differ:
         yield proportion("imbalance_the_wrong_way", tally.wrong_way, replicates)
     yield mean("bias_of_selected_arm", tally.errors_of_selected)
     yield root_mean_square("root_mean_square_error_of_selected_arm", tally.errors_of_selected)

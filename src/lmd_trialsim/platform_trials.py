@@ -62,6 +62,7 @@ def platform_characteristics(scenario: Scenario, design: str, truth: str, tally:
     setting = PlatformSetting.of(scenario, design)
     spec = setting.design
     specs = [place.spec for place in setting.places]
+    true = truth_of(setting, truth)
     facts = ArmFacts(
         tuple(setting.arms),
         *_may_be(setting, truth),
@@ -71,7 +72,8 @@ def platform_characteristics(scenario: Scenario, design: str, truth: str, tally:
         spec.arms_at_once is not None or any(s.enters_at_month != 0.0 or s.enters_at_patients for s in specs),
         spec.ends_if_alike is not None,
         spec.without_control or spec.replace_control,
-        bool(np.ptp(truth_of(setting, truth).values) > 1e-12),
+        bool(np.ptp(true.values) > 1e-12),
+        bool(np.ptp(true.values[true.alike]) > 1e-12),
     )
     if not isinstance(tally, StrataTally):
         return of_arms(tally, facts)

@@ -44,7 +44,12 @@ def told_of_trials(rates):
         chosen = max(wins, key=lambda arm, e=estimates: e[arm], default=0)
         taken = arms[:, column.PATIENTS].tolist()
         worse = [arm for arm in range(4) if values[arm] < best]
-        surplus = max(taken[arm] for arm in worse) - max(taken[arm] for arm in range(4) if arm not in worse)
+        tried = max(values[1:])
+        largest = [
+            max((taken[arm] for arm in (1, 2, 3) if (values[arm] < tried) == is_worse), default=0)
+            for is_worse in (True, False)
+        ]
+        surplus = largest[0] - largest[1]
         error = estimates[chosen] - (values[chosen] - values[0]) if chosen else None
         false = len(wins) - len(true)
         trials.append(

@@ -15,7 +15,7 @@ import numpy as np
 
 from lmd_trialsim.analyses.bordered_newton import Levels, find_mode, solve
 from lmd_trialsim.analyses.regression_cells import WIDTH, Layout, gather_cells
-from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.jit import kernel, long_kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
@@ -195,7 +195,7 @@ def _signed_root(model, scratch, node, arm, bound):
     return r + math.log(q / r) / r
 
 
-@kernel
+@long_kernel
 def _beyond(model, desk, arm, bound):
     """Return P(effect of the arm > bound)."""
     scratch, size = desk.scratch, _size(model.layout, desk.scratch)

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from lmd_trialsim.analyses.regression_cells import TERMS, WIDTH
-from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.jit import kernel, long_kernel
 from lmd_trialsim.kernel.seams import cell_terms
 
 MOST_STEPS = 100
@@ -137,7 +137,7 @@ def solve(order, buckets, size, matrix, x):
             x[k] -= matrix[row * size + k] * x[row]
 
 
-@kernel
+@long_kernel
 def find_mode(model, cells, count, buckets, walk, pinned, x, slope, matrix):
     """Move x to the mode, the variable `pinned` held where it is; -1: none is.
 

@@ -32,6 +32,11 @@ class OfTruth:
         return int(self.control)
 
     @property
+    def alike(self) -> slice:
+        """The arms whose sizes can be compared: those under trial, and of one alone the control too."""
+        return slice(self.first if len(self.values) - self.first > 1 else 0, None)
+
+    @property
     def better(self) -> NDArray[np.bool_]:
         """Whether success of an arm can be true, (arms,)."""
         return ~self.null
@@ -144,7 +149,6 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
     if high > low + 1e-12:
         ideal[has] = (truth.values[selected[has]] - low) / (high - low)
     taken = by_arm[:, :, column.PATIENTS]
-    surplus = taken[:, inferior].max(axis=1, initial=0) - taken[:, ~inferior].max(axis=1)
     estimates = numbers[:, 1:].reshape(-1, arms, column.NUMBERS_OF_ARM)[:, :, column.ESTIMATE]
     error = np.where(selected >= first, (estimates - truth.effects)[np.arange(len(selected)), selected], np.nan)
     one_left = (integers[:, column.ENDED_AS] == column.AS_ONE_LEFT) & has
@@ -178,5 +182,13 @@ def _of_decisions(integers: Integers, numbers: NDArray[np.float64], by_arm: Inte
         "any_true": int((true > 0).sum()),
         "all_true": int((true == truth.better[first:].sum()).sum()),
         "best_selected": int((has & ~inferior[selected]).sum()),
-        "wrong_way": int((surplus > IMBALANCE * integers[:, column.ENROLLED]).sum()),
+        "wrong_way": int((_surplus(taken, truth) > IMBALANCE * integers[:, column.ENROLLED]).sum()),
     }
+
+
+def _surplus(taken: Integers, truth: OfTruth) -> Integers:
+    """Return how many patients the largest worse arm has more than the largest best one, (trials,)."""
+    arms = truth.alike
+    best = truth.values[arms].max()
+    worse = truth.values[arms] < best - 1e-12
+    return np.asarray(taken[:, arms][:, worse].max(axis=1, initial=0) - taken[:, arms][:, ~worse].max(axis=1))

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -113,18 +113,23 @@ _INNER = _DOOR | {
 }
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any], options: Mapping[str, Any] = _INNER) -> Any:
     """Compile a function that other kernels call.
 
     Numba compiles a function anew for each constant that it is called with, a loop's first number among them. Here
     constants are numbers like others: of a platform each part is compiled once, not two to five times.
     """
-    dispatcher = numba.njit(**_INNER)(function)
+    dispatcher = numba.njit(**options)(function)
     template = dispatcher.get_call_template
     dispatcher.get_call_template = lambda args, kws: template(
         tuple(map(unliteral, args)), {name: unliteral(kind) for name, kind in kws.items()}
     )
     return dispatcher
+
+
+def long_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that is called from many places and takes longer than a call: it is not inlined into them."""
+    return kernel(function, _INNER | {"forceinline": False})
 
 
 def door(function: Callable[..., Any]) -> Callable[..., Any]:
