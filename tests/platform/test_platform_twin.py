@@ -674,7 +674,7 @@ def drawn(random):
         design["new_arms_per_year"] = 4
     endpoint = {"assessed_after_months": one(0, 1.3, 4), "better": one("higher", "higher", "lower")}
     world = {"endpoint": endpoint, "population": {}}
-    if not any("strata" in arm for arm in arms.values()) and design.get("arms_at_once") is None:
+    if not closes and not any("strata" in arm for arm in arms.values()) and design.get("arms_at_once") is None:
         world["population"] = one({}, {"enrolment_cap": 40})
     if kind == "blocks" and random.random() < 0.4:
         lossy = yaml.safe_load(one(LOSSY, LOSSY_REPLACED, LOSSY_FAILING))

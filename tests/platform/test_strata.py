@@ -97,7 +97,12 @@ NEVER_SPEAKS = {
         None,
     ),
     "log-rank": (
-        {"analysis": {"kind": "log_rank"}, "looks": {"events": [25]}, "rules": TESTED},
+        {
+            "analysis": {"kind": "log_rank"},
+            "allocation": {"kind": "trippa", "catch_up": 0.2},
+            "looks": {"events": [8, 16, 25]},
+            "rules": TESTED,
+        },
         Z_SILENT,
         TIMES,
         {"kind": "time_to_event"},

@@ -206,27 +206,15 @@ def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[Arm
         text = "speaks of all patients together, and rules of strata of one stratum"
         way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
         yield At((*at, "analysis", "kind"), text, got=design.analysis.kind, way_out=way_out)
-    yield from _of_shares_by_strata(at, design)
+    if followed_by(design) is not None and design.closed_strata != "counted":
+        text = "sees the patients of closed strata too. Say closed_strata: counted, or remove it."
+        yield At((*at, "allocation", "follows"), text, key=True)
     for place in places:
         rare = [name for name in place.spec.strata or strata if 0.0 < getattr(strata.get(name), "value", 0.0) < RARE]
         if rare and design.max_months is None:
             text = f"may be all that is left of {place.name}, and is so rare that the arm may never fill"
             way_out = "Add max_months, when the trial closes as it stands."
             yield At(here, text, got=rare[0], way_out=way_out)
-
-
-def _of_shares_by_strata(at: Place, design: Platform) -> Iterator[At]:
-    """Yield why shares cannot follow what is known of the strata that are left to the arms."""
-    if design.closed_strata == "counted":
-        return
-    here = (*at, "allocation")
-    if followed_by(design) is not None:
-        text = "sees the patients of closed strata too. Say closed_strata: counted, or remove it."
-        yield At((*here, "follows"), text, key=True)
-    elif design.analysis.kind == "log_rank" and design.allocation.kind != "fixed":
-        text = "sees the patients of closed strata too, where it follows the log-rank test"
-        way_out = "Say closed_strata: counted, or use gamma_exponential."
-        yield At((*here, "kind"), text, got=design.allocation.kind, way_out=way_out)
 
 
 def _of_entries(at: Place, design: Platform, places: list[ArmPlace]) -> Iterator[At]:

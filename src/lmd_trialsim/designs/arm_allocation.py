@@ -24,6 +24,7 @@ from lmd_trialsim.kernel.seams import (
     raw_shares,
     share_out,
     weigh_arms,
+    weigh_population,
     write_shares,
 )
 from lmd_trialsim.reading import At
@@ -262,7 +263,7 @@ def share_out_adaptively(allocation: Adaptive, plan, desk):
 @write_shares.case
 def write_shares_by_own(source: OwnEndpoint, rule, plan, desk):
     """By what the last look knew."""
-    weigh_arms(plan.analysis, desk)
+    weigh_population(plan.strata, plan.analysis, desk)
     raw_shares(rule, plan.analysis, desk, desk.state[0].enrolled / plan.in_all)
 
 
