@@ -80,13 +80,29 @@ def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> I
     wrong = list(_of_analysis(scenario, at, design))
     yield from wrong
     yield from _of_rules(scenario, at, design, places, words=not wrong)
-    if design.pool_level is not None and design.controls != "test_then_pool":
-        yield At((*at, "pool_level"), "goes with controls: test_then_pool. Remove it.", key=True)
+    yield from _of_pooling(at, design)
+    if design.accrual_at_looks == "pauses":
+        yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
+
+
+def _of_pooling(at: Place, design: Platform) -> Iterator[At]:
+    """Yield what is wrong with what is made of control patients of other times."""
+    for key, kind in (("pool_level", "test_then_pool"), ("pool_weight", "robust_mixture"), ("pool_power", "power")):
+        if getattr(design, key) is not None and design.controls != kind:
+            yield At((*at, key), f"goes with controls: {kind}. Remove it.", key=True)
     if design.controls == "test_then_pool" and (design.without_control or design.analysis.kind == "log_rank"):
         text = "pools sums over control patients; the log-rank test has none, and without a control there is nothing"
         yield At((*at, "controls"), text, way_out="Say concurrent.")
-    if design.accrual_at_looks == "pauses":
-        yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
+    if design.controls not in ("robust_mixture", "power"):
+        return
+    if design.without_control:
+        yield At((*at, "controls"), "there is no control. Remove it.", got=design.controls, key=True)
+    elif isinstance(design.analysis, TESTS) and not isinstance(design.analysis, ArmPeriodRegression):
+        text = "weighs posteriors, and a test has none. Use an analysis with priors, or say concurrent."
+        yield At((*at, "controls"), text, got=design.controls)
+    if design.controls == "power" and design.pool_power is None:
+        way_out = "Add pool_power: 0.5, above 0 and below 1."
+        yield At((*at, "controls"), "needs a power of the likelihood of other times", got="power", way_out=way_out)
 
 
 def _of_names(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
