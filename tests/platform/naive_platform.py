@@ -472,7 +472,16 @@ class NaivePlatform:
         analysis = self.spec["analysis"]
         said = analysis.get("priors", {}).get(arm.name) or analysis["prior"]
         parts = said if isinstance(said, list) else [{**said, "weight": 1.0}]
-        return [(part["weight"], part["alpha"], part["beta"]) for part in parts]
+        prior = [(part["weight"], part["alpha"], part["beta"]) for part in parts]
+        elsewhere = analysis.get("external_controls")
+        if elsewhere is None or not arm.is_control:
+            return prior
+        n, x, how = elsewhere["patients"], elsewhere["responses"], elsewhere["borrowing"]
+        if how["kind"] == "power":
+            return given(prior, how["power"] * n, how["power"] * x)[0]
+        assert how["kind"] == "robust_mixture"
+        parts = (how["weight"], given(prior, n, x)[0]), (1 - how["weight"], prior)
+        return [(share * w, a, b) for share, part in parts for w, a, b in part]
 
     def posterior(self, arm, people=None):
         """The rate of an arm, of all its own known patients or of those said."""

@@ -457,6 +457,23 @@ MIXTURES = {
         "endpoint: {assessed_after_months: 1.3, better: lower}",
     ),
 }
+OTHERS = "responses: 11, patients: 50"
+EXTERNAL = {
+    "controls from elsewhere, by a power": f"""
+        analysis:
+          kind: beta_binomial
+          prior: {{alpha: 1, beta: 1}}
+          external_controls: {{{OTHERS}, borrowing: {{kind: power, power: 0.45}}}}
+        """,
+    "controls from elsewhere, robustly": f"""
+        analysis:
+          kind: beta_binomial
+          prior: {{alpha: 1, beta: 1}}
+          external_controls: {{{OTHERS}, borrowing: {{kind: robust_mixture, weight: 0.6}}}}
+        controls: robust_mixture
+        arms: {{{ONE_BY_ONE}}}
+        """,
+}
 BORROWED = {
     "weighed": f"{{controls: robust_mixture, arms: {{{ONE_BY_ONE}}}, max_per_arm: 16}}",
     "weighed, trusting": f"""
@@ -500,6 +517,7 @@ CASES = {
     **COIN,
     **POOLED,
     **MIXTURES,
+    **EXTERNAL,
     **BORROWED,
     **POWERED,
     **ELSEWHERE,

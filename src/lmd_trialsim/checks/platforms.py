@@ -263,6 +263,8 @@ def _of_early(scenario: Scenario, at: Place, design: Platform, follows: Follows)
         yield At(place, text, got=follows.analysis.kind, allowed=", ".join(ANALYSES[kind]))
     elif not isinstance(follows.analysis, TESTS):
         yield from _of_priors(arms_of_platform(scenario, design), (*here, "analysis", "priors"), follows.analysis)
+        if follows.analysis.external_controls is not None and control_of(scenario, design) is None:
+            yield At((*here, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
     elif design.allocation.kind != "trippa" or isinstance(follows.analysis, ArmPeriodRegression):
         yield At(place, "is no analysis that these shares can follow. Use one with priors.", got=follows.analysis.kind)
 
@@ -304,6 +306,8 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         yield from _of_test(scenario, at, design)
     else:
         yield from _of_priors(arms_of_platform(scenario, design), (*at, "analysis", "priors"), analysis)
+        if analysis.external_controls is not None and control_of(scenario, design) is None:
+            yield At((*at, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
     yield from _of_endpoint(at, design, endpoint.kind)
 
 

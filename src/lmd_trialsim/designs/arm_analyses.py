@@ -32,12 +32,13 @@ from lmd_trialsim.designs.arm_priors import (
     ValuePrior,
     check_priors,
     columns_of,
-    components_of,
     gamma_mixtures,
     normal_mixtures,
     single,
 )
 from lmd_trialsim.designs.arm_rates import rates_model
+from lmd_trialsim.designs.conjugates import Hazards, Means, Rates
+from lmd_trialsim.designs.external_controls import ExternalResponses, ExternalTimes, ExternalValues, priors_with
 from lmd_trialsim.evidence.quantities import Spec
 
 Array = NDArray[np.float64]
@@ -71,6 +72,8 @@ class ArmBetaBinomial(Spec):
     prior: RatePrior | None = Field(None, description="of every arm: {alpha, beta}, or a list of {weight, alpha, beta}")
     priors: dict[str, RatePrior] = Field(default_factory=dict, description="by arm, where they differ")
 
+    external_controls: ExternalResponses | None = Field(None, description="control patients from elsewhere")
+
     @model_validator(mode="after")
     def _proper(self) -> ArmBetaBinomial:
         check_priors(self, "{alpha: 1, beta: 1}")
@@ -78,7 +81,7 @@ class ArmBetaBinomial(Spec):
 
     def model(self, frame: ArmFrame) -> tuple[ArmRates | MixedRates, Memory]:
         """Return what kernels read, and what the desk must hold."""
-        priors = [components_of(self.priors.get(arm) or self.prior) for arm in frame.arms]
+        priors = priors_with(self, Rates(), frame.arms)
         if frame.lower:
             priors = [tuple(Component(c.weight, c.two, c.one) for c in prior) for prior in priors]
         model, *needs = rates_model(priors, frame)
@@ -94,6 +97,8 @@ class ArmGammaExponential(Spec):
     )
     priors: dict[str, HazardPrior] = Field(default_factory=dict, description="by arm, where they differ")
 
+    external_controls: ExternalTimes | None = Field(None, description="control patients from elsewhere")
+
     @model_validator(mode="after")
     def _proper(self) -> ArmGammaExponential:
         check_priors(self, "{events: 0.5, months: 1}")
@@ -101,7 +106,7 @@ class ArmGammaExponential(Spec):
 
     def model(self, frame: ArmFrame) -> tuple[ArmHazards | MixedHazards, Memory]:
         """Return what kernels read, and what the desk must hold."""
-        priors = [components_of(self.priors.get(arm) or self.prior) for arm in frame.arms]
+        priors = priors_with(self, Hazards(), frame.arms)
         kinds = [ABSOLUTE if quantity == "median" else AGAINST_CONTROL for quantity, _ in frame.bounds]
         bounds = [math.log(2.0) / bound if quantity == "median" else bound for quantity, bound in frame.bounds]
         asked = Asked(int(frame.control), np.array(kinds or [0]), np.array(bounds or [1.0]), frame.effects)
@@ -121,6 +126,8 @@ class ArmNormal(Spec):
     prior: ValuePrior | None = Field(None, description="of every arm: {mean, sd}, or a list of {weight, mean, sd}")
     priors: dict[str, ValuePrior] = Field(default_factory=dict, description="by arm, where they differ")
 
+    external_controls: ExternalValues | None = Field(None, description="control patients from elsewhere")
+
     @model_validator(mode="after")
     def _proper(self) -> ArmNormal:
         check_priors(self, "{mean: 0, sd: 10}")
@@ -128,7 +135,7 @@ class ArmNormal(Spec):
 
     def model(self, frame: ArmFrame) -> tuple[ArmMeans | MixedMeans, Memory]:
         """Return what kernels read, and what the desk must hold."""
-        priors = [components_of(self.priors.get(arm) or self.prior) for arm in frame.arms]
+        priors = priors_with(self, Means(), frame.arms)
         kinds = [ABSOLUTE if quantity == "mean" else AGAINST_CONTROL for quantity, _ in frame.bounds]
         bounds = [bound for _, bound in frame.bounds]
         asked = Asked(int(frame.control), np.array(kinds or [0]), np.array(bounds or [0.0]), frame.effects)

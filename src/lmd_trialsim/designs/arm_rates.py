@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+A_FEW = 10
+"""Patients that a prior may be worth without more nodes."""
+
 
 class _Sections:
     """What is asked of rates, and the differences at which distribution functions are wanted for that."""
@@ -66,8 +69,8 @@ def rates_model(priors: list[tuple[Component, ...]], frame: ArmFrame) -> tuple[A
     shift = np.array(sections.shifts)
     distinct = list(dict.fromkeys(priors))
     columns, one = columns_of(priors), single(priors, frame.borrows)
-    # A component that knows as much as a trial is as narrow as the posterior of one.
-    most = frame.most if one else frame.most + math.ceil((columns.one + columns.two).max())
+    # A prior that knows as much as many patients is as narrow as the posterior of them.
+    most = frame.most + max(math.ceil((columns.one + columns.two).max()) - A_FEW, 0)
     grid = nodes_for(most, min(columns.one.min(), columns.two.min()), sections.shifts)
     if one:
         tabulated, table = table_of([prior[0][1:] for prior in distinct], frame.most, *grid, shift)
