@@ -27,6 +27,7 @@ scenarios = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 SLOW = (
     "graduation_platform",
     "insight",
+    "late_arms_under_drift",
     "lmd_enrichment",
     "lmd_platform_strata",
     "her3_dxd_baskets",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, ndtri
 
+from lmd_trialsim.analyses.arm_mixtures import OwnControls, PooledByPower, PooledByWeight
 from lmd_trialsim.checks.platforms import control_of, followed_by
 from lmd_trialsim.designs.arm_allocation import EarlyEndpoint, allocation_of
 from lmd_trialsim.designs.arm_boundaries import boundary
@@ -63,9 +64,12 @@ CONTROLS = {
     "concurrently_eligible": CONTROLS_ELIGIBLE,
     "all": CONTROLS_ALL,
     "test_then_pool": CONTROLS_TESTED,
+    "robust_mixture": CONTROLS_OPEN,  # those of other times are looked up where they are weighed
+    "power": CONTROLS_OPEN,
 }
 POOL_LEVEL = 0.1
 RATES = ("binary", "survival_at_month")
+POOL_WEIGHT = 0.5
 
 
 class PlatformSetting(NamedTuple):
@@ -233,6 +237,17 @@ class PlatformSetting(NamedTuple):
             last = max(place.max_patients for place in self.places) if in_each else self.design.max_patients
             said = [*(looks.listed() if looks is not None else []), last]
         return tuple(one / said[-1] for one in said)
+
+    @property
+    def borrows(self) -> OwnControls | PooledByWeight | PooledByPower:
+        """What analyses make of control patients of other times."""
+        design = self.design
+        if design.controls == "robust_mixture":
+            return PooledByWeight(POOL_WEIGHT if design.pool_weight is None else design.pool_weight)
+        if design.controls == "power":
+            assert design.pool_power is not None
+            return PooledByPower(design.pool_power)
+        return OwnControls(0)
 
     @property
     def control_ratio(self) -> float:
@@ -452,11 +467,13 @@ def _early(setting: PlatformSetting, truth: str) -> tuple[EarlyEndpoint | None, 
     endpoint = endpoint_of(scenario, scenario.truths[truth], follows.endpoint, setting.arms, strata)
     lower = lower_is_better(scenario.endpoints[follows.endpoint])
     nothing = np.full(len(setting.arms), math.nan)
-    frame = ArmFrame(setting.arms, setting.control is not None, lower, [], nothing, setting.in_all, 0.0)
+    frame = ArmFrame(
+        setting.arms, setting.control is not None, lower, [], nothing, setting.in_all, 0.0, setting.borrows
+    )
     analysis, memory = follows.analysis.model(frame)
     if memory.entries > 1:
         raise ValueError("the tables of the early endpoint would be too large: lower max_patients or max_per_arm.")
-    return EarlyEndpoint(endpoint, analysis, int(setting.design.controls == "all")), memory.scratch
+    return EarlyEndpoint(endpoint, analysis), memory.scratch
 
 
 def _keep(design: Platform, looks: int) -> NDArray[np.int64]:
@@ -479,6 +496,7 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         setting.estimand(truth),
         setting.in_all,
         alike.within if alike is not None else 0.0,
+        setting.borrows,
         setting.endpoint.kind,
         len(scenario.population.stratum_names()),
         design.max_months,

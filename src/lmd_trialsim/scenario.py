@@ -279,5 +279,5 @@ class Scenario(Spec):
                 for i, value in enumerate(item):
                     yield from walk(value, f"{place}[{i}]")
 
-        for section in ("population", "truths"):
+        for section in ("population", "truths", "designs"):  # of designs: controls from elsewhere
             yield from walk(getattr(self, section), section)

@@ -4,17 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmd_trialsim.designs.arm_analyses import ArmFrame
+from lmd_trialsim.analyses.arm_mixtures import OwnControls
+from lmd_trialsim.designs.arm_frame import ArmFrame
 from lmd_trialsim.kernel.desk import OPEN, WAITING, new_desk
 from lmd_trialsim.kernel.jit import canonical, door
 from lmd_trialsim.kernel.seams import (
     all_alike,
     estimate_of_arm,
+    moments_of_arm,
     rank_arms,
     statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
+
+OWN_CONTROLS = OwnControls(0)
 
 
 class Said(NamedTuple):
@@ -29,11 +33,12 @@ class Said(NamedTuple):
     alike: float
     error: np.ndarray  # the standard error of a test
     freedom: np.ndarray
+    variance: np.ndarray  # of the effect
 
 
 @door
 def _ask(analysis, desk, first, numbers, tails):
-    """Write the answers of arms that take part, numbers (7, arms) and tails (bounds, arms); return P(all alike)."""
+    """Write the answers of arms that take part, numbers (8, arms) and tails (bounds, arms); return P(all alike)."""
     weigh_arms(analysis, desk)
     for arm in range(first, desk.arms.shape[0]):
         if desk.arms[arm].status == OPEN:
@@ -43,6 +48,7 @@ def _ask(analysis, desk, first, numbers, tails):
             numbers[4, arm] = statistic_of_arm(analysis, desk, arm)
             numbers[5, arm] = desk.arms[arm].error
             numbers[6, arm] = desk.arms[arm].freedom
+            numbers[7, arm] = moments_of_arm(analysis, desk, arm)[1]
     rank_arms(analysis, desk, 1)
     for arm in range(desk.arms.shape[0]):
         numbers[1, arm] = desk.arms[arm].better
@@ -52,10 +58,10 @@ def _ask(analysis, desk, first, numbers, tails):
     return all_alike(analysis, desk)
 
 
-def frame(arms, *, bounds=(), effects=None, most=40, control=True, lower=False, within=0.0):
+def frame(arms, *, bounds=(), effects=None, most=40, control=True, lower=False, within=0.0, borrows=OWN_CONTROLS):
     """Return the frame of so many arms, the control among them; bounds: [(quantity, number), ...]."""
     effects = np.full(arms, np.nan) if effects is None else np.array(effects, float)
-    return ArmFrame([f"arm{i}" for i in range(arms)], control, lower, list(bounds), effects, most, within)
+    return ArmFrame([f"arm{i}" for i in range(arms)], control, lower, list(bounds), effects, most, within, borrows)
 
 
 def desk_for(memory, arms, *, patients=1, control=True, waiting=()):
@@ -80,8 +86,8 @@ def controls_are(desk, **sample):
 def ask(model, desk, bounds=0):
     """Return what the model says of the arms on the desk."""
     arms = len(desk.arms)
-    numbers, tails = np.full((7, arms), np.nan), np.full((bounds, arms), np.nan)
+    numbers, tails = np.full((8, arms), np.nan), np.full((bounds, arms), np.nan)
     first = int(desk.state.control[0] >= 0)
     alike = _ask(canonical(model), desk, first, numbers, tails)
     assert desk.scratch[-1] == 7.0, "the model works beyond the scratch that it asks for"
-    return Said(numbers[0], numbers[1], tails, *numbers[2:5], alike, *numbers[5:7])
+    return Said(numbers[0], numbers[1], tails, *numbers[2:5], alike, *numbers[5:8])

@@ -56,37 +56,57 @@ class Draws:
         return self.known[key][number % lanes]
 
 
-# ---- posterior numbers, by integration over the logit of a rate
+# ---- posterior numbers, by integration over the logit of a rate; a rate is a mixture: ((weight, a, b), ...)
 
 
 def _logit(x):
     return math.log(x) - math.log1p(-x)
 
 
-def _below(t, a, b):
+def _below(t, rate):
     """P(rate < expit(t))."""
-    return np.where(t < 0, betainc(a, b, 1 / (1 + np.exp(-t))), 1 - betainc(b, a, 1 / (1 + np.exp(t))))
+    low, high = 1 / (1 + np.exp(-t)), 1 / (1 + np.exp(t))
+    return sum(w * np.where(t < 0, betainc(a, b, low), 1 - betainc(b, a, high)) for w, a, b in rate)
 
 
-def _above(t, a, b):
-    return _below(-t, b, a)
+def _above(t, rate):
+    return _below(-t, tuple((w, b, a) for w, a, b in rate))
+
+
+def mean(rate):
+    return sum(w * a / (a + b) for w, a, b in rate)
+
+
+def above(bound, rate):
+    """P(rate > bound)."""
+    return sum(w * beta_distribution.sf(bound, a, b) for w, a, b in rate)
+
+
+def given(prior, n, x):
+    """The posterior after x of n, and the log of how likely the data are."""
+    found = [(math.log(w) + betaln(a + x, b + n - x) - betaln(a, b), a + x, b + n - x) for w, a, b in prior]
+    likely = np.logaddexp.reduce([log for log, _, _ in found])
+    return tuple((math.exp(log - likely), float(a), float(b)) for log, a, b in found), likely
 
 
 @functools.lru_cache(maxsize=100_000)
 def p_best(own, others, lower):
-    """P(the rate with the beta distribution `own` is the largest of all, or the smallest); the trapezoidal rule."""
+    """P(the rate `own` is the largest of all, or the smallest); the trapezoidal rule."""
     t = np.arange(-75, 75, 1 / 32)
-    a, b = own
-    density = np.exp(-a * np.logaddexp(0, -t) - b * np.logaddexp(0, t) - betaln(a, b)) / 32
+    density = sum(w * np.exp(-a * np.logaddexp(0, -t) - b * np.logaddexp(0, t) - betaln(a, b)) / 32 for w, a, b in own)
     some = density > 1e-17
     t, density = t[some], density[some]
-    for a_j, b_j in others:
-        density = density * (_above if lower else _below)(t, a_j, b_j)
+    for other in others:
+        density = density * (_above if lower else _below)(t, other)
     return float(density.sum())
 
 
 def _integral(f, own, within, corners):
-    """The integral of f(rate) over the beta distribution `own`, cut at the corners of f."""
+    """The integral of f(rate) over the rate `own`, cut at the corners of f."""
+    return sum(w * _integral_of_one(f, (a, b), within, corners) for w, a, b in own if w > 1e-14)
+
+
+def _integral_of_one(f, own, within, corners):
     a, b = own
     ends = [beta_distribution.ppf(1e-15, a, b), beta_distribution.isf(1e-15, a, b)]
     low, high = max(ends[0], within[0], 1e-300), min(ends[1], within[1], 1 - 1e-15)
@@ -108,7 +128,9 @@ def p_difference_above(arm, control, bound):
     """P(rate of the arm - rate of the control > bound)."""
 
     def larger(x):
-        return 1.0 if x + bound <= 0 else (0.0 if x + bound >= 1 else betainc(arm[1], arm[0], 1 - x - bound))
+        if x + bound <= 0 or x + bound >= 1:
+            return float(x + bound <= 0)
+        return sum(w * betainc(b, a, 1 - x - bound) for w, a, b in arm)
 
     return _integral(larger, control, (0, 1), [-bound, 1 - bound])
 
@@ -117,9 +139,11 @@ def p_difference_above(arm, control, bound):
 def p_alike(rates, within):
     """P(no two of the rates lie further apart): a sum over which is the smallest."""
 
+    def near(x, rate):
+        return sum(w * (betainc(a, b, min(1.0, x + within)) - betainc(a, b, x)) for w, a, b in rate)
+
     def others_near(x, i):
-        top = min(1.0, x + within)
-        return math.prod(betainc(a, b, top) - betainc(a, b, x) for j, (a, b) in enumerate(rates) if j != i)
+        return math.prod(near(x, rate) for j, rate in enumerate(rates) if j != i)
 
     return sum(_integral(lambda x, i=i: others_near(x, i), own, (0, 1), [1 - within]) for i, own in enumerate(rates))
 
@@ -479,18 +503,28 @@ class NaivePlatform:
     def prior(self, arm):
         analysis = self.spec["analysis"]
         said = analysis.get("priors", {}).get(arm.name) or analysis["prior"]
-        return said["alpha"], said["beta"]
+        parts = said if isinstance(said, list) else [{**said, "weight": 1.0}]
+        prior = [(part["weight"], part["alpha"], part["beta"]) for part in parts]
+        elsewhere = analysis.get("external_controls")
+        if elsewhere is None or not arm.is_control:
+            return prior
+        n, x, how = elsewhere["patients"], elsewhere["responses"], elsewhere["borrowing"]
+        if how["kind"] == "power":
+            return given(prior, how["power"] * n, how["power"] * x)[0]
+        assert how["kind"] == "robust_mixture"
+        parts = (how["weight"], given(prior, n, x)[0]), (1 - how["weight"], prior)
+        return [(share * w, a, b) for share, part in parts for w, a, b in part]
 
     def posterior(self, arm, people=None):
-        """(a, b), of all its own known patients or of those said."""
+        """The rate of an arm, of all its own known patients or of those said."""
         people = self.own(arm) if people is None else people
-        (a, b), (n, x) = self.prior(arm), self.counts(people)
-        return float(a + x), float(b + n - x)
+        return given(self.prior(arm), *self.counts(people))[0]
 
     def controls_of(self, arm, stratum=None):
         """The known control patients that the arm is compared with.
 
-        Reading: an arm that has no place is not open, so who comes while it is full is not concurrent.
+        Reading: an arm that has no place is not open, so who comes while it is full is not concurrent. Those that are
+        weighed, or count by a power, are not among them.
         """
         which = self.spec.get("controls", "concurrent")
         controls = [one for one in self.known if one.arm == 0 and self.counts_for(arm, one, stratum)]
@@ -510,14 +544,29 @@ class NaivePlatform:
         return abs(z) < norm.isf(self.spec.get("pool_level", 0.1) / 2)
 
     def of_control(self, arm, stratum=None):
-        return self.posterior(self.arms[0], self.controls_of(arm, stratum))
+        """The rate that the arm is compared with."""
+        control, own, which = self.arms[0], self.controls_of(arm, stratum), self.spec.get("controls")
+        if which not in ("robust_mixture", "power"):
+            return self.posterior(control, own)
+        everybody = [person for person in self.known if person.arm == 0]
+        (n, x), (m, y), prior = self.counts(own), self.counts(everybody), self.prior(control)
+        if which == "power":
+            power = self.spec["pool_power"]
+            return given(prior, n + power * (m - n), x + power * (y - x))[0]
+        (alone, of_own), (together, of_all) = given(prior, n, x), given(prior, m, y)
+        of_others = given(prior, m - n, y - x)[1]
+        weight = self.spec.get("pool_weight", 0.5)
+        one, two = weight * math.exp(of_all), (1 - weight) * math.exp(of_own + of_others)
+        exchangeable = one / (one + two)
+        return tuple(
+            (share * w, a, b)
+            for share, rate in ((exchangeable, together), (1 - exchangeable, alone))
+            for w, a, b in rate
+        )
 
     def estimate(self, arm, stratum=None):
-        a, b = self.posterior(arm, self.own(arm, stratum))
-        if self.control is None:
-            return a / (a + b)
-        c, d = self.of_control(arm, stratum)
-        return a / (a + b) - c / (c + d)
+        own = mean(self.posterior(arm, self.own(arm, stratum)))
+        return own if self.control is None else own - mean(self.of_control(arm, stratum))
 
     def benefit(self, arm):
         return -self.estimate(arm) if self.lower else self.estimate(arm)
@@ -538,11 +587,8 @@ class NaivePlatform:
         return difference / sum(strata.values())
 
     def covers(self, arm):
-        effect, (a, b) = self.true_effect(arm), self.posterior(arm)
-        if self.control is None:
-            beyond = beta_distribution.sf(effect, a, b)
-        else:
-            beyond = p_difference_above((a, b), self.of_control(arm), effect)
+        effect, own = self.true_effect(arm), self.posterior(arm)
+        beyond = above(effect, own) if self.control is None else p_difference_above(own, self.of_control(arm), effect)
         return int(0.025 <= beyond <= 0.975)
 
     # ---- one event after another
@@ -773,11 +819,11 @@ class NaivePlatform:
             return self.best()[arm.number]
         bound = condition.get("above", condition.get("below"))
         if condition["probability_that"] == "rate":
-            tail = beta_distribution.sf if "above" in condition else beta_distribution.cdf
-            return tail(bound, *self.posterior(arm, self.own(arm, stratum)))
-        posterior = self.posterior(arm, self.own(arm, stratum))
-        above = p_difference_above(posterior, self.of_control(arm, stratum), bound)
-        return above if "above" in condition else 1 - above
+            larger = above(bound, self.posterior(arm, self.own(arm, stratum)))
+        else:
+            posterior = self.posterior(arm, self.own(arm, stratum))
+            larger = p_difference_above(posterior, self.of_control(arm, stratum), bound)
+        return larger if "above" in condition else 1 - larger
 
     @property
     def selected(self):

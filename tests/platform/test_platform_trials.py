@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from lifelines.statistics import logrank_test
 from scipy.special import ndtr, polygamma, psi
 
 from lmd_trialsim import simulation
@@ -216,3 +217,24 @@ def test_shares_follow_the_early_endpoint():
     mean, error = taken(None)
     assert abs(mean[1] - mean[2]) < 5 * math.hypot(error[1], error[2])
     assert abs(mean[1] - mean[3]) < 5 * math.hypot(error[1], error[3])
+
+
+def test_the_log_rank_test_meets_all_controls_where_they_all_count():
+    design = LOG_RANK | {
+        "arms": {"a": {}, "b": {"enters_at_patients": 25}},
+        "max_per_arm": 20,
+        "controls": "all",
+        "looks": {"months": [9]},
+        "rules": [{"stop_for": "efficacy", "when": {"statistic": "z", "exceeds": 9}}],
+    }
+    read = scenario({"kind": "time_to_event"}, {"median_months": 4}, {**design, "keep_best": []})
+    for replicate in range(5):
+        trial = replay_platform(read, "platform", "real", 4, replicate)
+        look = trial.looks[0]
+        seen = [p for p in trial.patients if p.month <= look.month and p.arm in ("control", "b")]
+        follow = np.array([min(p.event, p.censor, look.month - p.month) for p in seen])
+        event = np.array([p.event <= f for p, f in zip(seen, follow, strict=True)])
+        of_b = np.array([p.arm == "b" for p in seen])
+        (shown,) = [arm for arm in look.arms if arm.arm == "b"]
+        plain = logrank_test(follow[of_b], follow[~of_b], event[of_b], event[~of_b]).test_statistic
+        assert shown.answers[0][0].value ** 2 == pytest.approx(plain, rel=1e-9)

@@ -456,6 +456,55 @@ POOLED = {
     "test then pool": f"{{controls: test_then_pool, arms: {{{ONE_BY_ONE}}}, max_per_arm: 16}}",
     "test then pool, often not": f"{{controls: test_then_pool, pool_level: 0.8, arms: {{{ONE_BY_ONE}}}}}",
 }
+ROBUST = "[{weight: 0.5, alpha: 9, beta: 21}, {weight: 0.3, alpha: 2, beta: 5}, {weight: 0.2, alpha: 1, beta: 1}]"
+MIXED = f"analysis: {{kind: beta_binomial, prior: {{alpha: 1, beta: 1}}, priors: {{control: {ROBUST}}}}}"
+MIXTURES = {
+    "robust prior": f"{{{MIXED}}}",
+    "robust prior, alike": f"{{{MIXED}, ends_if_alike: {{within: 0.35, exceeds: 0.3}}, months_to_decide: 0.4}}",
+    "mixtures everywhere": f"""
+        analysis: {{kind: beta_binomial, prior: {ROBUST}}}
+        arms: {{{ONE_BY_ONE}}}
+        max_per_arm: 16
+        rules:
+          - {{stop_for: futility, at: interim, when: {{probability_that: rate, above: 0.3, is_below: 0.3}}}}
+          - {{stop_for: efficacy, when: {{probability_that: best, exceeds: 0.5}}}}
+        """,
+    "robust prior, lower is better": (
+        f"{{{MIXED}, {LOWER}, keep_best: [2]}}",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
+OTHERS = "responses: 11, patients: 50"
+EXTERNAL = {
+    "controls from elsewhere, by a power": f"""
+        analysis:
+          kind: beta_binomial
+          prior: {{alpha: 1, beta: 1}}
+          external_controls: {{{OTHERS}, borrowing: {{kind: power, power: 0.45}}}}
+        """,
+    "controls from elsewhere, robustly": f"""
+        analysis:
+          kind: beta_binomial
+          prior: {{alpha: 1, beta: 1}}
+          external_controls: {{{OTHERS}, borrowing: {{kind: robust_mixture, weight: 0.6}}}}
+        controls: robust_mixture
+        arms: {{{ONE_BY_ONE}}}
+        """,
+}
+BORROWED = {
+    "weighed": f"{{controls: robust_mixture, arms: {{{ONE_BY_ONE}}}, max_per_arm: 16}}",
+    "weighed, trusting": f"""
+        {{controls: robust_mixture, pool_weight: 0.9, arms: {{{ONE_BY_ONE}}}, {MIXED}, months_to_decide: 0.7}}
+        """,
+    "weighed, lower is better": (
+        f"{{controls: robust_mixture, arms: {{{ONE_BY_ONE}}}, {LOWER}}}",
+        "endpoint: {assessed_after_months: 1.3, better: lower}",
+    ),
+}
+POWERED = {
+    "by a power": f"{{controls: power, pool_power: 0.4, arms: {{{ONE_BY_ONE}}}, max_per_arm: 16}}",
+    "by a power, mixed": f"{{controls: power, pool_power: 0.7, arms: {{{ONE_BY_ONE}}}, {MIXED}}}",
+}
 COIN = {
     "coin, Neyman": f"{{allocation: {{kind: doubly_adaptive, target: neyman, burn_in: 12}}, {ADAPTIVE}}}",
     "coin, one by one": f"""
@@ -558,6 +607,10 @@ CASES = {
     **TOP_TWO,
     **COIN,
     **POOLED,
+    **MIXTURES,
+    **EXTERNAL,
+    **BORROWED,
+    **POWERED,
     **ELSEWHERE,
     **ENRICHING,
     **ENRICHING_ELSEWHERE,

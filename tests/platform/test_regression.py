@@ -118,7 +118,7 @@ def said_of(data, *, time=None, strata=False, cuts=(), lower=False):
     truth = np.array([math.nan, *(0.3 for _ in names[1:])])
     bounds = BOUNDS[data.kind]
     patients = len(data.arm)
-    frame = ArmFrame(names, True, lower, bounds, truth, patients, 0.0, data.kind, data.strata, None)
+    frame = ArmFrame(names, True, lower, bounds, truth, patients, 0.0, endpoint=data.kind, strata=data.strata)
     model, memory = ArmRegression.model_validate(spec).model(frame)
     return ask(model, data.desk(memory), len(bounds))
 
@@ -245,7 +245,9 @@ def test_vague_priors_give_the_conjugate_posteriors_back():
     """With next to no prior, one level and many patients: the hazard ratio of gamma, the odds of beta distributions."""
     data = Data(np.random.default_rng(9), "time_to_event", arms=2, strata=1, patients=300)
     spec = {"kind": "regression", "level": {"sd": 100.0}, "prior": {"sd": 100.0}}
-    frame = ArmFrame(["c", "a"], True, False, [("hazard_ratio", 0.9)], np.full(2, math.nan), 300, 0.0, "time_to_event")
+    frame = ArmFrame(
+        ["c", "a"], True, False, [("hazard_ratio", 0.9)], np.full(2, math.nan), 300, 0.0, endpoint="time_to_event"
+    )
     model, memory = ArmRegression.model_validate(spec).model(frame)
     said = ask(model, data.desk(memory), 1)
     d = [data.value[data.arm == arm].sum() for arm in (0, 1)]

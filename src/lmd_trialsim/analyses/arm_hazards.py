@@ -80,30 +80,39 @@ def tail_of_arm_hazard(analysis: ArmHazards, desk, arm, bound):
 
 
 @kernel
+def widen(low, high, narrowest, shape, rate):
+    """Return the ends of a grid, and the narrowest log hazard on it, so that one more log hazard is on it."""
+    width, middle = 1.0 / math.sqrt(shape), math.log(shape / rate)
+    # The log hazard of few events has a long tail to the left, that falls like exp(shape * log hazard).
+    return min(low, middle - (REACH + 16.0 * width) * width), max(high, middle + REACH * width), min(narrowest, width)
+
+
+@kernel
+def divide(low, high, narrowest):
+    """Return (step, nodes) of a grid between its ends."""
+    step = max(STEP * narrowest, (high - low) / (MOST_NODES - 2.0))
+    return step, int((high - low) / step) + 2
+
+
+@kernel
 def _span(analysis, desk):
     """Return (first log hazard, step, nodes) of a grid that holds the log hazards of all arms that take part."""
     low, high, narrowest = math.inf, -math.inf, 1.0
     for number in range(desk.arms.shape[0]):
         if takes_part(desk, number):
             shape, rate = _posterior(analysis, desk, number)
-            width, middle = 1.0 / math.sqrt(shape), math.log(shape / rate)
-            # The log hazard of few events has a long tail to the left, that falls like exp(shape * log hazard).
-            low = min(low, middle - (REACH + 16.0 * width) * width)
-            high = max(high, middle + REACH * width)
-            narrowest = min(narrowest, width)
-    step = max(STEP * narrowest, (high - low) / (MOST_NODES - 2.0))
-    return low, step, int((high - low) / step) + 2
+            low, high, narrowest = widen(low, high, narrowest, shape, rate)
+    step, nodes = divide(low, high, narrowest)
+    return low, step, nodes
 
 
 @kernel
-def _tabulate(analysis, desk, number, low, step, nodes):
-    """Write density times step, and the upper tail, of the arm's log hazard at the nodes to the scratch.
+def tabulate_hazard(scratch, first, shape, rate, low, step, nodes):
+    """Write density times step, and the upper tail, of a log hazard at the nodes to scratch[first:].
 
     The distribution function is the sum of the densities so far, with two terms of the Euler-Maclaurin formula.
     """
-    shape, rate = _posterior(analysis, desk, number)
     constant = shape * math.log(rate) - math.lgamma(shape)
-    first = 2 * number * MOST_NODES
     growth, scaled = math.exp(step), rate * math.exp(low)  # rate times hazard
     summed = 0.0
     for node in range(nodes):
@@ -112,18 +121,25 @@ def _tabulate(analysis, desk, number, low, step, nodes):
         third = slope * slope * slope - 3.0 * slope * scaled - scaled
         below = summed + step * density * (0.5 + step * (step * step * third / 720.0 - slope / 12.0))
         summed += step * density
-        desk.scratch[first + node] = step * density
-        desk.scratch[first + MOST_NODES + node] = min(max(1.0 - below, 0.0), 1.0)
+        scratch[first + node] = step * density
+        scratch[first + MOST_NODES + node] = min(max(1.0 - below, 0.0), 1.0)
         scaled *= growth
 
 
 @kernel
 def _write_best(analysis, desk):
-    """Write P(hazard of the arm is the lowest): the sum over log hazards of its density and the others' upper tails."""
+    """Write P(hazard of the arm is the lowest) from a grid of log hazards."""
     low, step, nodes = _span(analysis, desk)
     for number in range(desk.arms.shape[0]):
         if takes_part(desk, number):
-            _tabulate(analysis, desk, number, low, step, nodes)
+            shape, rate = _posterior(analysis, desk, number)
+            tabulate_hazard(desk.scratch, 2 * number * MOST_NODES, shape, rate, low, step, nodes)
+    sum_best(desk, nodes)
+
+
+@kernel
+def sum_best(desk, nodes):
+    """Write to arms.best the sum over log hazards of an arm's density and the others' upper tails, as tabulated."""
     product = desk.scratch[2 * desk.arms.shape[0] * MOST_NODES :]
     for number in range(desk.arms.shape[0]):
         if not takes_part(desk, number):

@@ -24,6 +24,7 @@ from lmd_trialsim.kernel.seams import (
     all_alike,
     beyond_effect,
     estimate_of_arm,
+    fill_row,
     moments_of_arm,
     rank_arms,
     statistic_of_arm,
@@ -99,6 +100,14 @@ def _panel(low: float, high: float, patients: int, least: float) -> tuple[Array,
     return low + width * above, (1.0 - high) + width * below, width * w * slope * sine * cosine
 
 
+def tabulated_upto(kinds: int, patients: int, size: int) -> int:
+    """Return up to how many patients counts are tabulated, of so many kinds of priors and rows of that size."""
+    upto = 0
+    while upto < patients and kinds * (upto + 2) * (upto + 3) // 2 * size <= MOST_TABULATED:
+        upto += 1
+    return upto
+
+
 def table_of(
     pairs: list[tuple[float, float]], patients: int, node: Array, rest: Array, weight: Array, shift: Array
 ) -> tuple[int, Array]:
@@ -107,10 +116,7 @@ def table_of(
     From one patient to the next by the recurrences of the beta distribution function (Abramowitz and Stegun 1964,
     26.5.15 and 26.5.16).
     """
-    size = len(node) * (1 + len(shift))
-    upto = 0
-    while upto < patients and len(pairs) * (upto + 2) * (upto + 3) // 2 * size <= MOST_TABULATED:
-        upto += 1
+    upto = tabulated_upto(len(pairs), patients, len(node) * (1 + len(shift)))
     points = np.concatenate([node, *(np.clip(node + one, 0.0, 1.0) for one in shift)])
     rests = np.concatenate([rest, *(np.clip(rest - one, 0.0, 1.0) for one in shift)])
     blocks = []
@@ -148,17 +154,24 @@ def _parameters(analysis, number, patients, responses):
 
 
 @kernel
-def _fill(analysis, row, a, b):
-    """Write density times weight, then the distribution function at each shift, of Beta(a, b) at the nodes."""
-    nodes = analysis.node.shape[0]
+def write_density(analysis, row, a, b):
+    """Write density times weight of Beta(a, b) at the nodes."""
     constant = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     low, high = _window(a, b)
-    for node in range(nodes):
+    for node in range(analysis.node.shape[0]):
         rate = analysis.node[node]
         row[node] = 0.0
         if low <= rate <= high:
             power = (a - 1.0) * math.log(rate) + (b - 1.0) * math.log(analysis.rest[node])
             row[node] = analysis.weight[node] * math.exp(power - constant)
+
+
+@kernel
+def write_row(analysis, row, a, b):
+    """Write density times weight, then the distribution function at each shift, of Beta(a, b) at the nodes."""
+    nodes = analysis.node.shape[0]
+    write_density(analysis, row, a, b)
+    low, high = _window(a, b)
     for shift in range(analysis.shift.shape[0]):
         for node in range(nodes):
             rate = analysis.node[node] + analysis.shift[shift]
@@ -177,8 +190,15 @@ def _window(a, b):
     return math.sin(max(middle - reach, 0.0)) ** 2, math.sin(min(middle + reach, 0.5 * math.pi)) ** 2
 
 
+@fill_row.case
+def fill_row_of_rate(analysis: ArmRates, desk, row, number, patients, responses):
+    """Of a beta distribution."""
+    a, b = _parameters(analysis, number, patients, responses)
+    write_row(analysis, row, a, b)
+
+
 @kernel
-def _find(analysis, desk, number, patients, responses):
+def find_row(analysis, desk, number, patients, responses):
     """Return where the densities of an arm with these counts are: a row of the table, or -1 - an entry of the memory.
 
     An entry that another arm of the same look points to is left alone: the next one is taken.
@@ -195,8 +215,7 @@ def _find(analysis, desk, number, patients, responses):
     while desk.memory_key[entry, 0] != key and _in_use(desk, -1 - entry):
         entry = (entry + 1) & (entries - 1)
     if desk.memory_key[entry, 0] != key:
-        a, b = _parameters(analysis, number, patients, responses)
-        _fill(analysis, desk.memory[entry], a, b)
+        fill_row(analysis, desk, desk.memory[entry], number, patients, responses)
         desk.memory_key[entry, 0] = key
     return -1 - entry
 
@@ -210,7 +229,7 @@ def _in_use(desk, place):
 
 
 @kernel
-def _dot(one, other, start, nodes):
+def dot(one, other, start, nodes):
     """Return the sum of one[node] * other[start + node], in eight sums side by side; nodes come in eights."""
     s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for node in range(0, nodes, 8):
@@ -236,27 +255,33 @@ def weigh_arm_rates(analysis: ArmRates, desk):
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         if takes_part(desk, number):
-            arm.own = _find(analysis, desk, number, arm.patients, arm.responses)
+            arm.own = find_row(analysis, desk, number, arm.patients, arm.responses)
             if analysis.compares and number != control:
-                arm.other = _find(analysis, desk, control, arm.control_patients, arm.control_responses)
+                arm.other = find_row(analysis, desk, control, arm.control_patients, arm.control_responses)
 
 
 @kernel
-def _beyond(analysis, desk, number, section):
+def beyond(analysis, desk, number, section):
     """Return P(rate of the arm > that of its control + the shift of the section)."""
-    nodes = analysis.node.shape[0]
-    place, own = desk.arms[number].other, desk.arms[number].own
+    place = desk.arms[number].other
     control = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
+    return beyond_row(analysis, desk, number, section, control)
+
+
+@kernel
+def beyond_row(analysis, desk, number, section, control):
+    """Return P(rate of the arm > the one whose density, (nodes,), is given + the shift of the section)."""
+    nodes = analysis.node.shape[0]
+    own = desk.arms[number].own
     arm = analysis.table[own] if own >= 0 else desk.memory[-1 - own]
-    below = _dot(control, arm, (1 + section) * nodes, nodes)
-    return min(max(1.0 - below, 0.0), 1.0)
+    return min(max(1.0 - dot(control, arm, (1 + section) * nodes, nodes), 0.0), 1.0)
 
 
 @tail_of_arm.case
 def tail_of_arm_rate(analysis: ArmRates, desk, arm, bound):
     """A sum over the nodes, or a beta distribution function."""
     if analysis.bound_kind[bound] == AGAINST_CONTROL:
-        return _beyond(analysis, desk, arm, analysis.section[bound])
+        return beyond(analysis, desk, arm, analysis.section[bound])
     a, b = _parameters(analysis, arm, desk.arms[arm].patients, desk.arms[arm].responses)
     return 1.0 - beta_cdf(a, b, analysis.bound[bound])
 
@@ -282,29 +307,34 @@ def _times_others(analysis, desk, product, number, beyond):
                 product[node] *= row[nodes + node]
 
 
+@kernel
+def write_best(analysis, desk, number):
+    """Write P(the arm is the best): a sum over the nodes."""
+    nodes = analysis.node.shape[0]
+    product, arm = desk.scratch, desk.arms[number]
+    for node in range(nodes):
+        product[node] = 1.0
+    _times_others(analysis, desk, product, number, 0)
+    own = analysis.table[arm.own] if arm.own >= 0 else desk.memory[-1 - arm.own]
+    arm.best = min(dot(product, own, 0, nodes), 1.0)
+
+
 @rank_arms.case
 def rank_arm_rates(analysis: ArmRates, desk, better):
     """Sums over the nodes."""
-    nodes = analysis.node.shape[0]
-    product = desk.scratch
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
         arm.best = 0.0
         arm.better = 0.0
-        if not takes_part(desk, number):
-            continue
-        for node in range(nodes):
-            product[node] = 1.0
-        _times_others(analysis, desk, product, number, 0)
-        own = analysis.table[arm.own] if arm.own >= 0 else desk.memory[-1 - arm.own]
-        arm.best = min(_dot(product, own, 0, nodes), 1.0)
-        if better and analysis.compares and number != desk.state[0].control:
-            arm.better = _beyond(analysis, desk, number, 0)
+        if takes_part(desk, number):
+            write_best(analysis, desk, number)
+            if better and analysis.compares and number != desk.state[0].control:
+                arm.better = beyond(analysis, desk, number, 0)
 
 
-@all_alike.case
-def rates_all_alike(analysis: ArmRates, desk):
-    """The lowest rate at a node, and all others between it and the margin above: summed over who is the lowest.
+@kernel
+def sum_alike(analysis, desk):
+    """Return the sum over who is the lowest: a rate at a node, and all others between it and the margin above.
 
     Of the arms that are left, the control among them: who has just been decided on is not.
     """
@@ -318,8 +348,14 @@ def rates_all_alike(analysis: ArmRates, desk):
             _times_others(analysis, desk, product, lowest, analysis.within)
             place = desk.arms[lowest].own
             own = analysis.table[place] if place >= 0 else desk.memory[-1 - place]
-            alike += _dot(product, own, 0, nodes)
+            alike += dot(product, own, 0, nodes)
     return min(alike, 1.0)
+
+
+@all_alike.case
+def rates_all_alike(analysis: ArmRates, desk):
+    """A sum over the nodes."""
+    return sum_alike(analysis, desk)
 
 
 @estimate_of_arm.case
@@ -335,8 +371,8 @@ def estimate_arm_rate(analysis: ArmRates, desk, arm):
     of = desk.arms[arm]
     c, d = _parameters(analysis, desk.state[0].control, of.control_patients, of.control_responses)
     other = d / (c + d) if analysis.lower else c / (c + d)
-    beyond = math.nan if math.isnan(truth) else _beyond(analysis, desk, arm, analysis.truth_section[arm])
-    return own - other, beyond
+    above = math.nan if math.isnan(truth) else beyond(analysis, desk, arm, analysis.truth_section[arm])
+    return own - other, above
 
 
 @beyond_effect.case

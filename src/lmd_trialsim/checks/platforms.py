@@ -90,13 +90,29 @@ def complaints_of_platform(scenario: Scenario, at: Place, design: Platform) -> I
     yield from wrong
     yield from _of_rules(scenario, at, design, places, words=not wrong)
     yield from _of_strata(scenario, at, design, places)
-    if design.pool_level is not None and design.controls != "test_then_pool":
-        yield At((*at, "pool_level"), "goes with controls: test_then_pool. Remove it.", key=True)
+    yield from _of_pooling(at, design)
+    if design.accrual_at_looks == "pauses":
+        yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
+
+
+def _of_pooling(at: Place, design: Platform) -> Iterator[At]:
+    """Yield what is wrong with what is made of control patients of other times."""
+    for key, kind in (("pool_level", "test_then_pool"), ("pool_weight", "robust_mixture"), ("pool_power", "power")):
+        if getattr(design, key) is not None and design.controls != kind:
+            yield At((*at, key), f"goes with controls: {kind}. Remove it.", key=True)
     if design.controls == "test_then_pool" and (design.without_control or design.analysis.kind == "log_rank"):
         text = "pools sums over control patients; the log-rank test has none, and without a control there is nothing"
         yield At((*at, "controls"), text, way_out="Say concurrent.")
-    if design.accrual_at_looks == "pauses":
-        yield At((*at, "accrual_at_looks"), "accrual goes on where arms come and go. Say continues.")
+    if design.controls not in ("robust_mixture", "power"):
+        return
+    if design.without_control:
+        yield At((*at, "controls"), "there is no control. Remove it.", got=design.controls, key=True)
+    elif isinstance(design.analysis, TESTS) and not isinstance(design.analysis, ArmPeriodRegression):
+        text = "weighs posteriors, and a test has none. Use an analysis with priors, or say concurrent."
+        yield At((*at, "controls"), text, got=design.controls)
+    if design.controls == "power" and design.pool_power is None:
+        way_out = "Add pool_power: 0.5, above 0 and below 1."
+        yield At((*at, "controls"), "needs a power of the likelihood of other times", got="power", way_out=way_out)
 
 
 def _of_names(scenario: Scenario, at: Place, design: Platform) -> Iterator[At]:
@@ -199,7 +215,7 @@ def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[Arm
         if getattr(design, key):
             text = "a stratum of an arm is compared with the control patients of the stratum, of one control throughout"
             yield At((*at, key), text, way_out=f"{way_out}, or remove the rules of strata.", key=True)
-    if design.controls == "test_then_pool":
+    if design.controls in ("test_then_pool", "robust_mixture", "power"):
         text = "pools all strata at once, and rules of strata speak of one. Say concurrently_eligible."
         yield At((*at, "controls"), text, got=design.controls)
     if isinstance(design.analysis, ArmPeriodRegression | ArmRegression):
@@ -295,6 +311,8 @@ def _of_early(scenario: Scenario, at: Place, design: Platform, follows: Follows)
         )
     elif not isinstance(follows.analysis, TESTS):
         yield from _of_priors(arms_of_platform(scenario, design), (*here, "analysis", "priors"), follows.analysis)
+        if follows.analysis.external_controls is not None and control_of(scenario, design) is None:
+            yield At((*here, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
     elif design.allocation.kind != "trippa" or isinstance(follows.analysis, ArmPeriodRegression):
         yield At(place, "is no analysis that these shares can follow. Use one with priors.", got=follows.analysis.kind)
 
@@ -338,6 +356,8 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
         yield from _of_regression(scenario, at, design, analysis)
     else:
         yield from _of_priors(arms_of_platform(scenario, design), (*at, "analysis", "priors"), analysis)
+        if analysis.external_controls is not None and control_of(scenario, design) is None:
+            yield At((*at, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
     yield from _of_endpoint(at, design, endpoint.kind)
 
 

@@ -37,7 +37,8 @@ def mixture_of(prior: BetaPrior | list[BetaComponent]) -> BetaMixture:
     return BetaMixture.of((1.0, prior.alpha, prior.beta))
 
 
-def _weights_sum_to_one(prior: object, loc: tuple[str, ...]) -> None:
+def check_weights(prior: object, loc: tuple[str, ...]) -> None:
+    """Raise where the weights of a mixture do not sum to 1."""
     if isinstance(prior, list) and abs(sum(c.weight for c in prior) - 1.0) > 1e-6:
         raise At(loc, "the weights of a mixture must sum to 1", got=f"{sum(c.weight for c in prior):g}")
 
@@ -56,9 +57,9 @@ class BetaBinomial(Spec):
     def _proper(self) -> BetaBinomial:
         if self.prior is None and not self.priors:
             raise At(("kind",), "needs a prior. Add prior: {alpha: 1, beta: 1}.")
-        _weights_sum_to_one(self.prior, ("prior",))
+        check_weights(self.prior, ("prior",))
         for arm, prior in self.priors.items():
-            _weights_sum_to_one(prior, ("priors", arm))
+            check_weights(prior, ("priors", arm))
         return self
 
     def of_arm(self, arm: str) -> BetaMixture:

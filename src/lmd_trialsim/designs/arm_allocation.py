@@ -14,7 +14,7 @@ from lmd_trialsim.evidence.quantities import PlainProbability, Spec
 from lmd_trialsim.kernel.blocks import take_place
 from lmd_trialsim.kernel.desk import Desk
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import forget_arms, is_open, share_controls
+from lmd_trialsim.kernel.randomising import forget_arms, is_open
 from lmd_trialsim.kernel.seams import (
     admit,
     draw_arm,
@@ -172,7 +172,6 @@ class EarlyEndpoint(NamedTuple):
 
     endpoint: Any
     analysis: Any
-    controls_all: int  # 1 where arms are compared with all control patients
 
 
 class ByBest(NamedTuple):
@@ -279,8 +278,6 @@ def write_shares_by_early(source: EarlyEndpoint, rule, plan, desk):
     forget_arms(early)
     observe_arms(source.endpoint, early, state.month, state.enrolled)
     state.known = known
-    if source.controls_all:
-        share_controls(early)
     weigh_arms(source.analysis, early)
     raw_shares(rule, source.analysis, early, state.enrolled / plan.in_all)
     for number in range(desk.arms.shape[0]):

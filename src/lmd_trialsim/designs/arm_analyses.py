@@ -10,8 +10,11 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.analyses.arm_hazards import MOST_NODES, ArmHazards
 from lmd_trialsim.analyses.arm_means import ArmMeans
+from lmd_trialsim.analyses.arm_mixed_hazards import MixedHazards
+from lmd_trialsim.analyses.arm_mixed_means import MixedMeans
+from lmd_trialsim.analyses.arm_mixed_rates import MixedRates
 from lmd_trialsim.analyses.arm_periods import PeriodRegression
-from lmd_trialsim.analyses.arm_rates import MOST_REMEMBERED, ArmRates, nodes_for, table_of
+from lmd_trialsim.analyses.arm_rates import ArmRates
 from lmd_trialsim.analyses.arm_tests import (
     ABSOLUTE,
     AGAINST_CONTROL,
@@ -19,113 +22,105 @@ from lmd_trialsim.analyses.arm_tests import (
     DifferenceOfProportions,
     LogRankOfArms,
 )
-from lmd_trialsim.designs.analyses import BetaPrior, GammaPrior
+from lmd_trialsim.designs.analyses import RatePrior
 from lmd_trialsim.designs.arm_frame import ArmFrame, Memory
+from lmd_trialsim.designs.arm_priors import (
+    Asked,
+    Component,
+    HazardPrior,
+    ValuePrior,
+    check_priors,
+    columns_of,
+    gamma_mixtures,
+    normal_mixtures,
+    single,
+)
+from lmd_trialsim.designs.arm_rates import rates_model
 from lmd_trialsim.designs.arm_regression import ArmRegression
+from lmd_trialsim.designs.conjugates import Hazards, Means, Rates
+from lmd_trialsim.designs.external_controls import ExternalResponses, ExternalTimes, ExternalValues, priors_with
 from lmd_trialsim.evidence.quantities import Spec
-from lmd_trialsim.reading import At
 
 
 class ArmBetaBinomial(Spec):
-    """Independent beta priors on the response rates of the arms."""
+    """Independent beta priors, or mixtures of them, on the response rates of the arms."""
 
     kind: Literal["beta_binomial"]
-    prior: BetaPrior | None = Field(None, description="of every arm: {alpha, beta}")
-    priors: dict[str, BetaPrior] = Field(default_factory=dict, description="by arm, where they differ")
+    prior: RatePrior | None = Field(None, description="of every arm: {alpha, beta}, or a list of {weight, alpha, beta}")
+    priors: dict[str, RatePrior] = Field(default_factory=dict, description="by arm, where they differ")
+
+    external_controls: ExternalResponses | None = Field(None, description="control patients from elsewhere")
 
     @model_validator(mode="after")
     def _proper(self) -> ArmBetaBinomial:
-        if self.prior is None and not self.priors:
-            raise At(("kind",), "needs a prior. Add prior: {alpha: 1, beta: 1}.")
+        check_priors(self, "{alpha: 1, beta: 1}")
         return self
 
-    def model(self, frame: ArmFrame) -> tuple[ArmRates, Memory]:
+    def model(self, frame: ArmFrame) -> tuple[ArmRates | MixedRates, Memory]:
         """Return what kernels read, and what the desk must hold."""
-        sign = -1.0 if frame.lower else 1.0
-        priors = [self.priors.get(arm) or self.prior for arm in frame.arms]
-        pairs = [(p.beta, p.alpha) if frame.lower else (p.alpha, p.beta) for p in priors if p is not None]
-        shifts = [0.0]
-
-        def section(difference: float) -> int:
-            near = [i for i, known in enumerate(shifts) if abs(known - difference) < 1e-12]
-            if not near:
-                shifts.append(difference)
-            return near[0] if near else len(shifts) - 1
-
-        absolute = [quantity == "rate" for quantity, _ in frame.bounds]
-        values = [
-            (1.0 - bound if frame.lower else bound) if alone else sign * bound
-            for alone, (_, bound) in zip(absolute, frame.bounds, strict=True)
-        ]
-        sections = [0 if alone else section(value) for alone, value in zip(absolute, values, strict=True)]
-        of_truth = [
-            section(sign * effect) if frame.control and number and math.isfinite(effect) else 0
-            for number, effect in enumerate(frame.effects)
-        ]
-        within = section(frame.within) if frame.within else 0
-        node, rest, weight = nodes_for(frame.most, min(min(pair) for pair in pairs), shifts)
-        distinct = list(dict.fromkeys(pairs))
-        tabulated, table = table_of(distinct, frame.most, node, rest, weight, np.array(shifts))
-        size = table.shape[1]
-        entries = 1
-        if tabulated < frame.most:
-            entries = 2 ** max(math.floor(math.log2(MOST_REMEMBERED / size)), math.ceil(math.log2(4 * len(pairs))))
-        model = ArmRates(
-            alpha=np.array([a for a, _ in pairs]),
-            beta=np.array([b for _, b in pairs]),
-            kind=np.array([distinct.index(pair) for pair in pairs]),
-            lower=int(frame.lower),
-            compares=int(frame.control),
-            node=node,
-            rest=rest,
-            weight=weight,
-            shift=np.array(shifts),
-            bound_kind=np.array([ABSOLUTE if alone else AGAINST_CONTROL for alone in absolute] or [0]),
-            bound=np.array(values or [0.0]),
-            section=np.array(sections or [0]),
-            truth=frame.effects,
-            truth_section=np.array(of_truth),
-            within=within,
-            tabulated=tabulated,
-            table=table,
-        )
-        return model, Memory(len(node), entries, size)
+        priors = priors_with(self, Rates(), frame.arms)
+        if frame.lower:
+            priors = [tuple(Component(c.weight, c.two, c.one) for c in prior) for prior in priors]
+        model, *needs = rates_model(priors, frame)
+        return model, Memory(*needs)
 
 
 class ArmGammaExponential(Spec):
-    """Exponential times to an event, with independent gamma priors on the hazards of the arms."""
+    """Exponential times to an event, with independent gamma priors, or mixtures of them, on the hazards of the arms."""
 
     kind: Literal["gamma_exponential"]
-    prior: GammaPrior | None = Field(None, description="of every arm: {events, months}")
-    priors: dict[str, GammaPrior] = Field(default_factory=dict, description="by arm, where they differ")
+    prior: HazardPrior | None = Field(
+        None, description="of every arm: {events, months}, or a list of {weight, events, months}"
+    )
+    priors: dict[str, HazardPrior] = Field(default_factory=dict, description="by arm, where they differ")
+
+    external_controls: ExternalTimes | None = Field(None, description="control patients from elsewhere")
 
     @model_validator(mode="after")
     def _proper(self) -> ArmGammaExponential:
-        if self.prior is None and not self.priors:
-            raise At(("kind",), "needs a prior. Add prior: {events: 0.5, months: 1}.")
+        check_priors(self, "{events: 0.5, months: 1}")
         return self
 
-    def model(self, frame: ArmFrame) -> tuple[ArmHazards, Memory]:
+    def model(self, frame: ArmFrame) -> tuple[ArmHazards | MixedHazards, Memory]:
         """Return what kernels read, and what the desk must hold."""
-        priors = [p for p in (self.priors.get(arm) or self.prior for arm in frame.arms) if p is not None]
+        priors = priors_with(self, Hazards(), frame.arms)
         kinds = [ABSOLUTE if quantity == "median" else AGAINST_CONTROL for quantity, _ in frame.bounds]
         bounds = [math.log(2.0) / bound if quantity == "median" else bound for quantity, bound in frame.bounds]
-        model = ArmHazards(
-            events=np.array([p.events for p in priors]),
-            months=np.array([p.months for p in priors]),
-            compares=int(frame.control),
-            bound_kind=np.array(kinds or [0]),
-            bound=np.array(bounds or [1.0]),
-            truth=frame.effects,
-        )
-        return model, Memory((2 * len(priors) + 1) * MOST_NODES)
+        asked = Asked(int(frame.control), np.array(kinds or [0]), np.array(bounds or [1.0]), frame.effects)
+        columns = columns_of(priors)
+        grids = (2 * len(priors) + 1) * MOST_NODES
+        if single(priors, frame.borrows):
+            return ArmHazards(columns.one, columns.two, *asked), Memory(grids)
+        grids += MOST_NODES  # a component at work
+        return MixedHazards(gamma_mixtures(columns, grids), frame.borrows, *asked), Memory(grids + columns.room)
 
 
-class MeanPrior(Spec):
-    """A normal prior of a mean."""
+class ArmNormal(Spec):
+    """Normal values of known standard deviation, with independent normal priors, or mixtures, on the arms' means."""
 
-    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = Field(0.0, description="of the mean")
-    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="of the mean")
+    kind: Literal["normal"]
+    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="known standard deviation")
+    prior: ValuePrior | None = Field(None, description="of every arm: {mean, sd}, or a list of {weight, mean, sd}")
+    priors: dict[str, ValuePrior] = Field(default_factory=dict, description="by arm, where they differ")
+
+    external_controls: ExternalValues | None = Field(None, description="control patients from elsewhere")
+
+    @model_validator(mode="after")
+    def _proper(self) -> ArmNormal:
+        check_priors(self, "{mean: 0, sd: 10}")
+        return self
+
+    def model(self, frame: ArmFrame) -> tuple[ArmMeans | MixedMeans, Memory]:
+        """Return what kernels read, and what the desk must hold."""
+        priors = priors_with(self, Means(), frame.arms)
+        kinds = [ABSOLUTE if quantity == "mean" else AGAINST_CONTROL for quantity, _ in frame.bounds]
+        bounds = [bound for _, bound in frame.bounds]
+        asked = Asked(int(frame.control), np.array(kinds or [0]), np.array(bounds or [0.0]), frame.effects)
+        columns, information, sign = columns_of(priors), self.sd**-2.0, -1.0 if frame.lower else 1.0
+        if single(priors, frame.borrows):
+            return ArmMeans(columns.one, columns.two, information, sign, *asked, frame.within), Memory()
+        prior = normal_mixtures(columns, 0, information)
+        return MixedMeans(prior, frame.borrows, sign, *asked, frame.within), Memory(columns.room)
 
 
 class ArmLogRank(Spec):
@@ -137,37 +132,6 @@ class ArmLogRank(Spec):
         """Return what kernels read, and what the desk must hold."""
         bounds = [math.log(bound) for _, bound in frame.bounds]
         return LogRankOfArms(-1.0, np.array(bounds or [0.0]), frame.effects), Memory()
-
-
-class ArmNormal(Spec):
-    """Normal values of known standard deviation, with independent normal priors on the means of the arms."""
-
-    kind: Literal["normal"]
-    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="known standard deviation")
-    prior: MeanPrior | None = Field(None, description="of every arm: {mean, sd}")
-    priors: dict[str, MeanPrior] = Field(default_factory=dict, description="by arm, where they differ")
-
-    @model_validator(mode="after")
-    def _proper(self) -> ArmNormal:
-        if self.prior is None and not self.priors:
-            raise At(("kind",), "needs a prior. Add prior: {mean: 0, sd: 10}.")
-        return self
-
-    def model(self, frame: ArmFrame) -> tuple[ArmMeans, Memory]:
-        """Return what kernels read, and what the desk must hold."""
-        priors = [p for p in (self.priors.get(arm) or self.prior for arm in frame.arms) if p is not None]
-        model = ArmMeans(
-            mean=np.array([p.mean for p in priors]),
-            precision=np.array([p.sd**-2.0 for p in priors]),
-            information=self.sd**-2.0,
-            sign=-1.0 if frame.lower else 1.0,
-            compares=int(frame.control),
-            bound_kind=np.array([ABSOLUTE if q == "mean" else AGAINST_CONTROL for q, _ in frame.bounds] or [0]),
-            bound=np.array([bound for _, bound in frame.bounds] or [0.0]),
-            truth=frame.effects,
-            within=frame.within,
-        )
-        return model, Memory()
 
 
 class ArmDifferenceOfMeans(Spec):

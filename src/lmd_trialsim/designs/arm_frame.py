@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lmd_trialsim.analyses.arm_mixtures import OwnControls
 
 Array = NDArray[np.float64]
 
@@ -20,6 +22,7 @@ class ArmFrame(NamedTuple):
     effects: Array  # (arms,) true effects on the scale of estimates; NaN where there is no one number
     most: int  # patients in an arm, or in all
     within: float  # the margin of equivalence
+    borrows: Any = OwnControls(0)  # analyses.arm_mixtures: what an arm is compared with
     endpoint: str = "binary"  # its kind
     strata: int = 1
     months: float | None = None  # at which the trial closes as it stands

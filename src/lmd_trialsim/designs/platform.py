@@ -19,6 +19,7 @@ from lmd_trialsim.reading import At, Several
 QUANTITIES = Literal["best", "difference", "rate", "mean", "odds_ratio", "hazard_ratio", "median"]
 Number = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
 MOST_ARMS = 40
+Controls = Literal["concurrent", "concurrently_eligible", "all", "test_then_pool", "robust_mixture", "power"]
 
 
 class ByArm(Spec):
@@ -220,13 +221,22 @@ class Platform(DesignSpec):
     new_arms_per_year: PlainPositiveRate | None = Field(
         None, description="arms that become ready at random, of those that enter at random"
     )
-    controls: Literal["concurrent", "concurrently_eligible", "all", "test_then_pool"] = Field(
+    controls: Controls = Field(
         "concurrent",
         description="the control patients an arm is compared with: those who came while it was open, those among them "
-        "who could have got it, all, or all where these do not differ from the concurrent ones",
+        "who could have got it, all, all where these do not differ from the concurrent ones; or the concurrent ones, "
+        "and those of other times by a weight that the data give, or by a power",
     )
     pool_level: PlainOpenProbability | None = Field(
         None, description="with test_then_pool: two-sided level of the test, 0.1 where not said"
+    )
+    pool_weight: PlainOpenProbability | None = Field(
+        None,
+        description="with robust_mixture: prior probability that control patients of other times are exchangeable "
+        "with the concurrent ones, 0.5 where not said",
+    )
+    pool_power: PlainOpenProbability | None = Field(
+        None, description="with power: of the likelihood of control patients of other times"
     )
     allocation: ArmAllocation = Field(
         default_factory=lambda: FixedAllocation.model_validate({"kind": "fixed"}),

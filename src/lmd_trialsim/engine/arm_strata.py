@@ -15,7 +15,7 @@ from lmd_trialsim.engine.arm_trial import answers_of_arm, end_arm, log_answers, 
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
 from lmd_trialsim.kernel.desk import ADMITS, ENDED, LAST, SHUT, SHUTS, Desk
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import CONTROLS_ALL, OpenThroughout, forget_arms, runs
+from lmd_trialsim.kernel.randomising import OpenThroughout, forget_arms, runs
 from lmd_trialsim.kernel.rules import GO_ON
 from lmd_trialsim.kernel.seams import (
     beyond_effect,
@@ -32,9 +32,6 @@ from lmd_trialsim.kernel.seams import (
     weigh_population,
     write_strata,
 )
-
-ALL_ARMS = -1
-"""As bits."""
 
 
 @kernel
@@ -62,8 +59,6 @@ def sort_by_stratum(plan, desk, upto):
             person = desk.patients[patient]
             if person.stratum == stratum:
                 desk.sorted[place] = person
-                if plan.randomising.controls == CONTROLS_ALL:
-                    desk.sorted[place].matches = ALL_ARMS
                 desk.by_stratum[stratum, person.arm].enrolled += 1
                 place += 1
 
@@ -165,7 +160,7 @@ def observe_left(strata, plan, desk, month, upto):
         person = desk.patients[patient]
         if is_left_out(strata, desk.cells[person.arm, person.stratum]):  # none is closed to the control
             continue
-        matches = ALL_ARMS if plan.randomising.controls == CONTROLS_ALL else person.matches
+        matches = person.matches
         for number in range(desk.arms.shape[0]):
             if is_left_out(strata, desk.cells[number, person.stratum]):
                 matches &= ~(1 << number)

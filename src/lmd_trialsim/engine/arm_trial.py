@@ -16,7 +16,6 @@ from lmd_trialsim.kernel.desk import CLOSING, ENDED, FULL, WAITING
 from lmd_trialsim.kernel.enrolment import A_MOMENT
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import (
-    CONTROLS_ALL,
     CONTROLS_TESTED,
     OpenThroughout,
     forget_arms,
@@ -58,9 +57,7 @@ def observe_all(strata: OpenThroughout, plan, desk, row, month):
     if plan.randomising.controls == CONTROLS_TESTED:
         forget_arms(desk)  # the last look may have pooled
     observe_arms(plan.randomising.endpoint, desk, month, upto)
-    if plan.randomising.controls == CONTROLS_ALL:
-        share_controls(desk)
-    elif plan.randomising.controls == CONTROLS_TESTED:
+    if plan.randomising.controls == CONTROLS_TESTED:
         test_and_pool(plan.randomising.endpoint, desk, plan.randomising.pool_below)
 
 

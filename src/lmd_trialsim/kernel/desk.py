@@ -115,6 +115,7 @@ ARM = np.dtype(
         ("effect", "f8"),  # estimate of a test
         ("error", "f8"),  # its standard error
         ("freedom", "f8"),  # and the degrees of freedom of that
+        ("pooled", "f8"),  # of what it is compared with, the part that is of control patients of all times
         ("own", "i8"),  # where the model keeps what it knows of the arm
         ("other", "i8"),  # and of the patients it is compared with
     ]

@@ -18,6 +18,9 @@ CONTROLS_ALL, CONTROLS_OPEN, CONTROLS_ELIGIBLE, CONTROLS_TESTED = 0, 1, 2, 3
 """Randomising.controls: an arm is compared with all control patients, those who came while it was open, those among
 them who could have got it, or with all where these do not differ from those who came while it was open."""
 
+ALL_ARMS = -1
+"""As bits."""
+
 
 class OpenThroughout(NamedTuple):
     """An arm is open to its strata as long as it is open."""
@@ -239,6 +242,8 @@ def take_or_turn_away(plan, stream, desk, month):
         state.are_open = are_open
     person.period = state.period
     person.matches = eligible if plan.controls == CONTROLS_ELIGIBLE else are_open
+    if plan.controls == CONTROLS_ALL:
+        person.matches = ALL_ARMS
     admit(plan.endpoint, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     note_early(plan.allocation, stream, desk, state.enrolled, arrival, stratum, desk.coming[2, lane])
     state.enrolled += 1

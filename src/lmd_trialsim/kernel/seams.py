@@ -244,6 +244,11 @@ def weigh_arms(analysis, desk):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def fill_row(analysis, desk, row, number, patients, responses):  # type: ignore[no-untyped-def]
+    """Write density and distribution function of an arm's rate, at the nodes of the analysis, given these counts."""
+
+
+@Seam
 def tail_of_arm(analysis, desk, arm, bound):  # type: ignore[no-untyped-def]
     """Return the posterior probability of bound number `bound` for the arm; `weigh_arms` has been called."""
 
