@@ -39,8 +39,8 @@ Finite = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
 class NormalPrior(Spec):
     """A normal prior on the scale of the linear predictor."""
 
-    mean: Finite = Field(0.0, description="logit, log hazard a month, or mean")
-    sd: Positive = Field(description="on the same scale")
+    mean: Finite = Field(0.0, description="of the logit, log hazard a month, or mean")
+    sd: Positive = Field(description="standard deviation of the logit, log hazard or mean")
 
 
 class NormalSpread(Spec):
