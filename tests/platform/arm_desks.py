@@ -8,8 +8,10 @@ from lmd_trialsim.analyses.arm_mixtures import OwnControls
 from lmd_trialsim.designs.arm_frame import ArmFrame
 from lmd_trialsim.kernel.desk import OPEN, WAITING, new_desk
 from lmd_trialsim.kernel.jit import canonical, door
+from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -49,10 +51,10 @@ def _ask(analysis, desk, first, numbers, tails):
             numbers[5, arm] = desk.arms[arm].error
             numbers[6, arm] = desk.arms[arm].freedom
             numbers[7, arm] = moments_of_arm(analysis, desk, arm)[1]
-    rank_arms(analysis, desk, 1)
     for arm in range(desk.arms.shape[0]):
-        numbers[1, arm] = desk.arms[arm].better
-    rank_arms(analysis, desk, 0)
+        compared = desk.state[0].control >= 0 and arm != desk.state[0].control
+        numbers[1, arm] = better_than_control(analysis, desk, arm) if compared and takes_part(desk, arm) else 0.0
+    rank_arms(analysis, desk)
     for arm in range(desk.arms.shape[0]):
         numbers[0, arm] = desk.arms[arm].best
     return all_alike(analysis, desk)

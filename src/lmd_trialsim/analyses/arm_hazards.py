@@ -13,6 +13,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
@@ -142,6 +143,7 @@ def sum_best(desk, nodes):
     """Write to arms.best the sum over log hazards of an arm's density and the others' upper tails, as tabulated."""
     product = desk.scratch[2 * desk.arms.shape[0] * MOST_NODES :]
     for number in range(desk.arms.shape[0]):
+        desk.arms[number].best = 0.0
         if not takes_part(desk, number):
             continue
         first = 2 * number * MOST_NODES
@@ -159,16 +161,15 @@ def sum_best(desk, nodes):
 
 
 @rank_arms.case
-def rank_arm_hazards(analysis: ArmHazards, desk, better):
-    """Sums over a grid of log hazards; or one beta distribution function each."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.best = 0.0
-        arm.better = 0.0
-        if better and takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = _ratio_below(analysis, desk, number, 1.0)
-    if not better:
-        _write_best(analysis, desk)
+def rank_arm_hazards(analysis: ArmHazards, desk):
+    """Sums over a grid of log hazards."""
+    _write_best(analysis, desk)
+
+
+@better_than_control.case
+def better_hazard_than_control(analysis: ArmHazards, desk, arm):
+    """A beta distribution function."""
+    return _ratio_below(analysis, desk, arm, 1.0)
 
 
 @all_alike.case

@@ -15,6 +15,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
@@ -107,21 +108,19 @@ def _tabulate(desk, at, first, low, step, nodes):
 
 
 @rank_arms.case
-def rank_mixed_hazards(analysis: MixedHazards, desk, better):
-    """Sums over a grid of log hazards; or of beta distribution functions."""
+def rank_mixed_hazards(analysis: MixedHazards, desk):
+    """Sums over a grid of log hazards."""
+    low, step, nodes = _span(analysis, desk)
     for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.best = 0.0
-        arm.better = 0.0
-        if better and takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = _ratio_below(analysis, desk, number, 1.0)
-    if not better:
-        low, step, nodes = _span(analysis, desk)
-        for number in range(desk.arms.shape[0]):
-            if takes_part(desk, number):
-                at = own_list(analysis.prior, number)
-                _tabulate(desk, at, 2 * number * MOST_NODES, low, step, nodes)
-        sum_best(desk, nodes)
+        if takes_part(desk, number):
+            _tabulate(desk, own_list(analysis.prior, number), 2 * number * MOST_NODES, low, step, nodes)
+    sum_best(desk, nodes)
+
+
+@better_than_control.case
+def better_mixed_hazard_than_control(analysis: MixedHazards, desk, arm):
+    """A sum of beta distribution functions."""
+    return _ratio_below(analysis, desk, arm, 1.0)
 
 
 @all_alike.case

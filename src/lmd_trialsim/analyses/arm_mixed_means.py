@@ -14,6 +14,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
@@ -129,19 +130,19 @@ def _sum_over_others(analysis, desk, number, step, sign, within):
 
 
 @rank_arms.case
-def rank_mixed_means(analysis: MixedMeans, desk, better):
-    """Sums over the means, in steps that the narrowest component needs; or over pairs of components."""
+def rank_mixed_means(analysis: MixedMeans, desk):
+    """Sums over the means, in steps that the narrowest component needs."""
     step = STEP * _narrowest(analysis, desk)
     for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.best = 0.0
-        arm.better = 0.0
-        if not takes_part(desk, number):
-            continue
-        if not better:
-            arm.best = min(_sum_over_others(analysis, desk, number, step, analysis.sign, 0.0), 1.0)
-        elif number != desk.state[0].control:
-            arm.better = _better_by(analysis, desk, number, 0.0)
+        desk.arms[number].best = 0.0
+        if takes_part(desk, number):
+            desk.arms[number].best = min(_sum_over_others(analysis, desk, number, step, analysis.sign, 0.0), 1.0)
+
+
+@better_than_control.case
+def better_mixed_mean_than_control(analysis: MixedMeans, desk, arm):
+    """A sum over pairs of components."""
+    return _better_by(analysis, desk, arm, 0.0)
 
 
 @all_alike.case

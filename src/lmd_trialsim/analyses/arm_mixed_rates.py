@@ -31,7 +31,7 @@ from lmd_trialsim.analyses.arm_rates import (
     sum_alike,
     table_of,
     tabulated_upto,
-    write_best,
+    write_all_best,
     write_density,
     write_row,
 )
@@ -41,6 +41,7 @@ from lmd_trialsim.kernel.jit import Seam, kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     fill_row,
@@ -218,16 +219,15 @@ def tail_of_mixed_rate(analysis: MixedRates, desk, arm, bound):
 
 
 @rank_arms.case
-def rank_mixed_rates(analysis: MixedRates, desk, better):
+def rank_mixed_rates(analysis: MixedRates, desk):
     """Sums over the nodes."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.best = 0.0
-        arm.better = 0.0
-        if takes_part(desk, number):
-            write_best(analysis, desk, number)
-            if better and analysis.compares and number != desk.state[0].control:
-                arm.better = beyond_controls(analysis.borrows, analysis, desk, number, 0)
+    write_all_best(analysis, desk)
+
+
+@better_than_control.case
+def better_mixed_rate_than_control(analysis: MixedRates, desk, arm):
+    """A sum over the nodes."""
+    return beyond_controls(analysis.borrows, analysis, desk, arm, 0)
 
 
 @all_alike.case

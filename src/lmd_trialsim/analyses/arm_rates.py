@@ -22,6 +22,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import runs, takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     fill_row,
@@ -319,17 +320,25 @@ def write_best(analysis, desk, number):
     arm.best = min(dot(product, own, 0, nodes), 1.0)
 
 
-@rank_arms.case
-def rank_arm_rates(analysis: ArmRates, desk, better):
-    """Sums over the nodes."""
+@kernel
+def write_all_best(analysis, desk):
+    """Write to arms.best the sums over the nodes."""
     for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.best = 0.0
-        arm.better = 0.0
+        desk.arms[number].best = 0.0
         if takes_part(desk, number):
             write_best(analysis, desk, number)
-            if better and analysis.compares and number != desk.state[0].control:
-                arm.better = beyond(analysis, desk, number, 0)
+
+
+@rank_arms.case
+def rank_arm_rates(analysis: ArmRates, desk):
+    """Sums over the nodes."""
+    write_all_best(analysis, desk)
+
+
+@better_than_control.case
+def better_rate_than_control(analysis: ArmRates, desk, arm):
+    """A sum over the nodes."""
+    return beyond(analysis, desk, arm, 0)
 
 
 @kernel

@@ -20,6 +20,7 @@ from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
     bends,
+    better_than_control,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
@@ -234,13 +235,14 @@ def tail_of_effect(model: Regression, desk, arm, bound):
 
 
 @rank_arms.case
-def rank_effects(model: Regression, desk, better):
-    """P(better than the control) only."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.better = 0.0
-        if better and takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = _better_than(model, desk, number, 0.0)
+def rank_effects(model: Regression, desk):
+    """It is not asked of regressions."""
+
+
+@better_than_control.case
+def better_effect_than_control(model: Regression, desk, arm):
+    """By the density at 0."""
+    return _better_than(model, desk, arm, 0.0)
 
 
 @all_alike.case

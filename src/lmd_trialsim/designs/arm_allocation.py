@@ -17,6 +17,7 @@ from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import forget_arms, is_open
 from lmd_trialsim.kernel.seams import (
     admit,
+    better_than_control,
     draw_arm,
     note_early,
     observe_arms,
@@ -384,7 +385,7 @@ def _within(desk, floor, cap, control_share):
 @raw_shares.case
 def shares_by_best(rule: ByBest, analysis, desk, information):
     """P(best) to the power of the moment."""
-    rank_arms(analysis, desk, 0)
+    rank_arms(analysis, desk)
     power = rule.scale * information**rule.exponent
     for number in range(desk.arms.shape[0]):
         arm = desk.arms[number]
@@ -394,7 +395,6 @@ def shares_by_best(rule: ByBest, analysis, desk, information):
 @raw_shares.case
 def shares_by_better(rule: ByBetter, analysis, desk, information):
     """P(better) to a power, to sum 1; the control exp(largest arm - control) to a power, over the number of arms."""
-    rank_arms(analysis, desk, 1)
     power = rule.scale * information**rule.exponent
     control = desk.state[0].control
     total = 0.0
@@ -403,7 +403,7 @@ def shares_by_better(rule: ByBetter, analysis, desk, information):
         arm = desk.arms[number]
         arm.share = 0.0
         if number != control and is_open(arm):
-            arm.share = arm.better**power
+            arm.share = better_than_control(analysis, desk, number) ** power
             total += arm.share
             largest = max(largest, arm.enrolled)
             others += 1
@@ -417,7 +417,7 @@ def shares_by_better(rule: ByBetter, analysis, desk, information):
 @raw_shares.case
 def shares_of_top_two(rule: TopTwo, analysis, desk, information):
     """P(k best) * (leader + (1 - leader) * sum over others j of P(j best) / P(j not best)); full arms among them."""
-    rank_arms(analysis, desk, 0)
+    rank_arms(analysis, desk)
     arms = desk.arms.shape[0]
     for number in range(arms):
         arm = desk.arms[number]

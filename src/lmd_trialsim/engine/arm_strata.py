@@ -100,7 +100,7 @@ def judge_stratum(strata, plan, desk, view, stratum, row, month):
     """Ask the rules of strata of the arms that are due and open to the stratum."""
     weigh_arms(strata.analysis, view)
     if strata.ranks:
-        rank_arms(strata.analysis, view, 0)
+        rank_arms(strata.analysis, view)
     arms, all_strata = desk.cells.shape
     for number in range(arms):
         arm, cell, known = desk.arms[number], desk.cells[number, stratum], view.arms[number]

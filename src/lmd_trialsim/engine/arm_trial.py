@@ -353,7 +353,7 @@ def judge(plan, desk, log, look, month, integers, numbers):
     while again:
         weigh_population(strata, plan.analysis, desk)
         if limits.ranks:
-            rank_arms(plan.analysis, desk, 0)
+            rank_arms(plan.analysis, desk)
         if look < log.shape[0] and not successes:
             _log_look(desk, log[look], month)
         end_with_strata(strata, plan, desk, log[look : look + 1], month, integers, numbers)

@@ -111,7 +111,6 @@ ARM = np.dtype(
         ("verdict", "i8"),  # kernel.rules
         ("share", "f8"),  # in proportion to which patients are allocated to it
         ("best", "f8"),  # probability that it is the best of the arms that run
-        ("better", "f8"),  # probability that it is better than the control
         ("effect", "f8"),  # estimate of a test
         ("error", "f8"),  # its standard error
         ("freedom", "f8"),  # and the degrees of freedom of that

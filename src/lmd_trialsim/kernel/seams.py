@@ -259,8 +259,13 @@ def beyond_effect(analysis, desk, arm, effect):  # type: ignore[no-untyped-def]
 
 
 @Seam
-def rank_arms(analysis, desk, better):  # type: ignore[no-untyped-def]
-    """Write to arms.best how the arms that run compare, and with `better` to arms.better, how with the control."""
+def rank_arms(analysis, desk):  # type: ignore[no-untyped-def]
+    """Write to arms.best the probability that each is the best of those that take part; 0 for the others."""
+
+
+@Seam
+def better_than_control(analysis, desk, arm):  # type: ignore[no-untyped-def]
+    """Return the probability that the arm, which takes part, is better than what it is compared with."""
 
 
 @Seam
