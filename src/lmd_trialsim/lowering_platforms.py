@@ -408,6 +408,7 @@ def _strata(setting: PlatformSetting, truth: str, analysis: Any, rules: _Rules) 
         setting.comes,
         rules.table(),
         analysis,
+        _limits(setting, rules),
         int(_asks_of_best(setting.design.rules_of_strata)),
         int(setting.design.closed_strata == "counted"),
         np.array(shares_of(setting.scenario)),
@@ -485,14 +486,15 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
     """Return the plan of a platform design under a truth, and the room that a trial of it needs."""
     setting = PlatformSetting.of(scenario, design_name)
     design = setting.design
-    bounds: list[tuple[str, float]] = []
-    rules, of_strata = (_Rules(setting, some, bounds) for some in (design.rules_of_arms, design.rules_of_strata))
+    rules = _Rules(setting, design.rules_of_arms, [])
+    shared = design.strata_analysis is None
+    of_strata = _Rules(setting, design.rules_of_strata, rules.bounds if shared else [])
     alike = design.ends_if_alike
     frame = ArmFrame(
         setting.arms,
         setting.control is not None,
         setting.lower_is_better,
-        bounds,
+        rules.bounds,
         setting.estimand(truth),
         setting.in_all,
         alike.within if alike is not None else 0.0,
@@ -502,10 +504,14 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         design.max_months,
     )
     analysis, memory = design.analysis.model(frame)
+    in_strata: Any = analysis
+    strata_memory = memory
+    if design.strata_analysis is not None:
+        in_strata, strata_memory = design.strata_analysis.model(frame._replace(bounds=of_strata.bounds))
     early, early_scratch = _early(setting, truth)
-    scratch = max(memory.scratch, early_scratch)
+    scratch = max(memory.scratch, strata_memory.scratch, early_scratch)
     plan = ArmPlan(
-        _randomising(setting, truth, analysis, early, _strata(setting, truth, analysis, of_strata)),
+        _randomising(setting, truth, analysis, early, _strata(setting, truth, in_strata, of_strata)),
         schedule_of(design.looks, setting.delay),
         analysis,
         rules.table(),
@@ -513,7 +519,7 @@ def lower_platform(scenario: Scenario, design_name: str, truth: str) -> tuple[Ar
         _limits(setting, rules),
     )
     arms, strata = len(setting.arms), len(scenario.population.stratum_names())
-    answers = TAILS + len(bounds)
+    answers = TAILS + max(len(rules.bounds), len(of_strata.bounds))
     patients, closing = 0 if early is None else setting.in_all + 1, int(setting.closes_strata)
     room = Room(setting.in_all, arms, strata, answers, scratch, (memory.entries, memory.size), patients, closing)
     return canonical(plan), room

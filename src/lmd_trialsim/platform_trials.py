@@ -11,7 +11,6 @@ from lmd_trialsim.arm_characteristics import ArmFacts, of_arms
 from lmd_trialsim.characteristics import Characteristic
 from lmd_trialsim.designs.asking import VERDICTS
 from lmd_trialsim.engine import arm_outcomes as column
-from lmd_trialsim.engine.arm_plan import TAILS
 from lmd_trialsim.engine.arm_tally import ArmTally, OfTruth
 from lmd_trialsim.engine.backends import Job
 from lmd_trialsim.engine.strata_tally import OfTruthByStratum, StrataTally
@@ -30,7 +29,7 @@ def platform_job(scenario: Scenario, design: str, truth: str, replicates: int) -
     plan, room = lower_platform(scenario, design, truth)
     arms = len(setting.arms)
     strata = setting.takes.size if setting.closes_strata else 0
-    logged = column.LOG_HEAD + (arms + strata) * (column.LOG_ANSWERS + TAILS + plan.limits.bounds)
+    logged = column.LOG_HEAD + (arms + strata) * (column.LOG_ANSWERS + room.answers)
     tally = functools.partial(
         (StrataTally if setting.closes_strata else ArmTally).of,
         looks=plan.limits.looks,

@@ -27,6 +27,7 @@ class Levels(NamedTuple):
     order: int  # 0: each by itself; 1 or 2: differences of that order between neighbours are normal
     mean: float  # of each; in a random walk, of the last one
     precision: float  # 1 / variance of that
+    ties: int  # so many of the last variables are normal about the one before them, with the precision of the walk
 
 
 @kernel
@@ -53,6 +54,7 @@ def _add_prior(levels, layout, buckets, walk, x, slope, matrix):
             value -= 0.5 * precision * away * away
             slope[place] -= precision * away
             matrix[place * size + place] += precision
+    value += _add_ties(levels, size, walk, x, slope, matrix)
     if levels.order == 0:
         return value
     for bucket in range(buckets - 1):
@@ -67,6 +69,21 @@ def _add_prior(levels, layout, buckets, walk, x, slope, matrix):
             for column in range(row + 1):
                 by_column = -(1.0 + beyond) if column == 1 else 1.0
                 matrix[(bucket + row) * size + bucket + column] += walk * by_row * by_column
+    return value
+
+
+@kernel
+def _add_ties(levels, size, walk, x, slope, matrix):
+    """Return what the ties add to the log prior density; add their slope and curvature."""
+    centre, value = size - levels.ties - 1, 0.0
+    for place in range(size - levels.ties, size):
+        away = x[place] - x[centre]
+        value -= 0.5 * walk * away * away
+        slope[place] -= walk * away
+        slope[centre] += walk * away
+        matrix[place * size + place] += walk
+        matrix[centre * size + centre] += walk
+        matrix[place * size + centre] -= walk
     return value
 
 

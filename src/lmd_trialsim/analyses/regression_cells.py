@@ -13,7 +13,14 @@ import numpy as np
 
 from lmd_trialsim.kernel.desk import RESPONSE
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.seams import bends, cell_terms, sort_into_cells, time_of_entry, unit_information
+from lmd_trialsim.kernel.seams import (
+    bends,
+    cell_terms,
+    samples_of_stratum,
+    sort_into_cells,
+    time_of_entry,
+    unit_information,
+)
 
 TERMS = 4
 """Of a linear predictor: the level at the time of entry, the stratum's, the interval's, and the arm's effect."""
@@ -208,3 +215,21 @@ def unit_of_means(likelihood: Gaussian, arm):
 def unit_of_hazards(likelihood: Exponential, arm):
     """Of the log hazard ratio, by events (Schoenfeld 1981)."""
     return 4.0
+
+
+@samples_of_stratum.case
+def responses_of_stratum(likelihood: Logistic, arm):
+    """Patients and responses."""
+    return float(arm.control_patients), float(arm.control_responses), float(arm.patients), float(arm.responses)
+
+
+@samples_of_stratum.case
+def values_of_stratum(likelihood: Gaussian, arm):
+    """Values and their sums."""
+    return float(arm.control_patients), arm.control_total, float(arm.patients), arm.total
+
+
+@samples_of_stratum.case
+def times_of_stratum(likelihood: Exponential, arm):
+    """Patient-months and events."""
+    return arm.control_months, float(arm.control_events), arm.months, float(arm.events)

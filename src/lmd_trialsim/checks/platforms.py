@@ -13,6 +13,7 @@ from lmd_trialsim.designs.arm_analyses import TESTS, ArmPeriodRegression
 from lmd_trialsim.designs.arm_regression import MOST_BUCKETS, ArmRegression
 from lmd_trialsim.designs.platform import MOST_ARMS, ArmCondition, ArmRule, ByArm, Platform
 from lmd_trialsim.designs.platform import Place as ArmPlace
+from lmd_trialsim.designs.strata_hierarchy import StrataHierarchical
 from lmd_trialsim.patients.endpoints import lower_is_better
 from lmd_trialsim.reading import At
 
@@ -203,9 +204,10 @@ def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[Arm
     """Yield why no strata of arms can be closed."""
     first = next((i for i, rule in enumerate(design.rules) if rule.of == "each_stratum"), None)
     if first is None:
-        if design.closed_strata is not None:
-            text = "no rule closes strata. Say of: each_stratum in one, or remove it."
-            yield At((*at, "closed_strata"), text, key=True)
+        for key in ("closed_strata", "strata_analysis"):
+            if getattr(design, key) is not None:
+                text = "no rule closes strata. Say of: each_stratum in one, or remove it."
+                yield At((*at, key), text, key=True)
         return
     here = (*at, "rules", first, "of")
     strata = scenario.population.strata
@@ -218,6 +220,11 @@ def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[Arm
     if design.controls in ("test_then_pool", "robust_mixture", "power"):
         text = "pools all strata at once, and rules of strata speak of one. Say concurrently_eligible."
         yield At((*at, "controls"), text, got=design.controls)
+    kind = scenario.endpoints[design.endpoint].kind
+    if design.strata_analysis is not None and (design.strata_analysis.sd is None) == (kind == "continuous"):
+        extra = design.strata_analysis.sd is not None
+        text = "goes with a continuous endpoint. Remove it." if extra else "says no sd. Add sd: 1."
+        yield At((*at, "strata_analysis", "sd" if extra else "kind"), text, key=extra)
     if isinstance(design.analysis, ArmPeriodRegression | ArmRegression):
         text = "speaks of all patients together, and rules of strata of one stratum"
         way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
@@ -460,7 +467,7 @@ def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmP
         for j, condition in enumerate(rule.conditions):
             place = (*here, "when") if isinstance(rule.when, ArmCondition) else (*here, "when", j)
             if words:
-                yield from _of_words(scenario, place, design, condition)
+                yield from _of_words(scenario, place, design, rule, condition)
             yield from _of_cut(place, design, rule, condition, [one.name for one in places])
     if words:
         yield from complaints_of_sides((*at, "rules"), design.rules, lambda one: _favours(scenario, design, one))
@@ -500,27 +507,34 @@ def _of_boundary(at: Place, design: Platform, rule: ArmRule) -> Iterator[At]:
         yield At((*at, "information"), text, got=got, allowed=str(design.look_count), key=True)
 
 
-def _words(scenario: Scenario, design: Platform) -> tuple[tuple[str, ...], str]:
-    """Return the quantities of an analysis, and what it counts."""
-    if isinstance(design.analysis, ArmRegression):
+def _words(scenario: Scenario, design: Platform, rule: ArmRule) -> tuple[tuple[str, ...], str]:
+    """Return the quantities of the analysis that the rule is asked of, and what it counts."""
+    if isinstance(_asked_of(design, rule), ArmRegression | StrataHierarchical):
         quantity, counted = OF_REGRESSION[scenario.endpoints[design.endpoint].kind]
         return (quantity,), counted
     return WORDS[design.analysis.kind]
 
 
-def _of_words(scenario: Scenario, at: Place, design: Platform, condition: ArmCondition) -> Iterator[At]:
-    quantities, counted = _words(scenario, design)
+def _asked_of(design: Platform, rule: ArmRule) -> Any:
+    """Return the analysis that the rule is asked of."""
+    apart = rule.of == "each_stratum" and design.strata_analysis is not None
+    return design.strata_analysis if apart else design.analysis
+
+
+def _of_words(scenario: Scenario, at: Place, design: Platform, rule: ArmRule, condition: ArmCondition) -> Iterator[At]:
+    quantities, counted = _words(scenario, design, rule)
+    analysis = _asked_of(design, rule)
     word = condition.probability_that
     if word is not None and word not in quantities:
-        text = f"is no quantity of the analysis {design.analysis.kind}"
+        text = f"is no quantity of the analysis {analysis.kind}"
         yield At((*at, "probability_that"), text, got=word, allowed=", ".join(quantities))
     elif word in OF_CONTROL and control_of(scenario, design) is None:
         text = "compares with a control, and there is none. Use best or rate."
         yield At((*at, "probability_that"), text, got=str(word))
     yield from _of_next(scenario, at, design, condition)
-    if condition.statistic is not None and not isinstance(design.analysis, TESTS):
+    if condition.statistic is not None and not isinstance(analysis, TESTS):
         text = "has no test statistic. Use probability_that."
-        yield At((*at, "statistic"), text, got=design.analysis.kind)
+        yield At((*at, "statistic"), text, got=analysis.kind)
     if condition.number_of is not None and condition.number_of != counted:
         yield At((*at, "number_of"), "is not counted here", got=condition.number_of, allowed=counted)
     for side in ("above", "below"):

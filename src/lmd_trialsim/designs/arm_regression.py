@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lmd_trialsim.analyses.arm_regression import Regression
 from lmd_trialsim.analyses.bordered_newton import Levels
+from lmd_trialsim.analyses.laplace import scratch_for
 from lmd_trialsim.analyses.regression_cells import (
     ByMonths,
     ByPatients,
@@ -160,11 +161,11 @@ class ArmRegression(Spec):
         model = Regression(
             self._likelihood(frame),
             self._layout(frame),
-            Levels(0 if walk is None else walk.order, self.level.mean, self.level.sd**-2.0),
+            Levels(0 if walk is None else walk.order, self.level.mean, self.level.sd**-2.0, 0),
             np.maximum(steps, LEAST_STEP) ** -2.0,
             np.log(shares / shares.sum()),
             -1.0 if frame.endpoint == "time_to_event" or frame.lower else 1.0,
             np.log(bounds) if ratios else bounds,
             frame.effects,
         )
-        return model, Memory(model.scratch())
+        return model, Memory(scratch_for(model.layout, len(model.walk)))

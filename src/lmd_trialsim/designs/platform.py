@@ -13,6 +13,7 @@ from lmd_trialsim.designs.conditions import Comparison
 from lmd_trialsim.designs.generic import DesignSpec, Patients
 from lmd_trialsim.designs.looks import check_increasing
 from lmd_trialsim.designs.rules import LookNumber, all_of, check_sorted, looks_named
+from lmd_trialsim.designs.strata_hierarchy import StrataHierarchical
 from lmd_trialsim.evidence.quantities import PlainMonths, PlainOpenProbability, PlainPositiveRate, Spec
 from lmd_trialsim.reading import At, Several
 
@@ -248,6 +249,9 @@ class Platform(DesignSpec):
     analysis: ArmAnalysis = Field(description="what is made of the data")
     rules: Annotated[list[ArmRule], Field(min_length=1, max_length=50)] = Field(
         description="in order, asked of each arm that is judged: the first that speaks decides on it"
+    )
+    strata_analysis: StrataHierarchical | None = Field(
+        None, description="what rules of strata are asked of, where the strata of an arm borrow from each other"
     )
     closed_strata: Literal["left_out", "counted"] | None = Field(
         None,

@@ -38,6 +38,7 @@ class ClosingStrata(NamedTuple):
     takes: np.ndarray  # (arms, strata) 1 where the arm is open to the stratum at first, and patients of it come
     rules: CellRules  # asked of every stratum of every arm that is due; cells are arms
     analysis: Any  # asked of them; one that borrows between strata finds what is known of all on desk.by_stratum
+    limits: ArmLimits  # what is asked of it
     ranks: int  # 1 where some of these rules looks at the probability to be best
     counted: int  # 1 where an arm is judged by the patients of strata that have closed too
     weight: np.ndarray  # (strata,) shares of the strata

@@ -98,6 +98,7 @@ def observe_and_judge_strata(strata: ClosingStrata, plan, desk, row, month):
 @kernel
 def judge_stratum(strata, plan, desk, view, stratum, row, month):
     """Ask the rules of strata of the arms that are due and open to the stratum."""
+    desk.state[0].stratum = stratum
     weigh_arms(strata.analysis, view)
     if strata.ranks:
         rank_arms(strata.analysis, view)
@@ -109,7 +110,7 @@ def judge_stratum(strata, plan, desk, view, stratum, row, month):
             log_known(row[0], log_place(desk, place), known)
         if not arm.due or cell.open != ADMITS:
             continue
-        answers_of_arm(plan.limits, strata.analysis, view, number, row.shape[0] > 0)
+        answers_of_arm(strata.limits, strata.analysis, view, number, row.shape[0] > 0)
         own = look_of(plan, desk, arm, month)
         verdict = verdict_on_cell(strata.rules, desk.answers, own, number, known.patients)
         if row.shape[0]:

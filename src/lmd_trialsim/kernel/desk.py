@@ -33,6 +33,7 @@ STATE = np.dtype(
         ("are_open", "i8"),  # the arms that are open in it, as bits
         ("waiting", "i8"),  # arms that may enter
         ("control", "i8"),  # the arm that the others are compared with; -1 where there is none
+        ("stratum", "i8"),  # the one that is judged, where strata of arms may close
     ]
 )
 

@@ -314,3 +314,8 @@ def bends(likelihood):  # type: ignore[no-untyped-def]
 @Seam
 def unit_information(likelihood, arm):  # type: ignore[no-untyped-def]
     """Return the variance by which a new trial of size 1 would know the effect, from the counts of arm and control."""
+
+
+@Seam
+def samples_of_stratum(likelihood, arm):  # type: ignore[no-untyped-def]
+    """Return the two numbers of a cell of the control patients that the arm is compared with, and those of its own."""
