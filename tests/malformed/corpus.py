@@ -730,6 +730,8 @@ PLATFORM_DESIGNS = [
     platforms("regression with a prior of the control", "      prior: {sd: 1.5}\n", "      prior: {sd: 1.5}\n      priors: {§usual: {sd: 1}}\n", r"unknown arm of this design"),
     platforms("regression on times of entry in two units", "time: {months: 6,", "time: {months: 6, each: period,", r"says one of each: period, months and patients.*Keep one"),
     platforms("regression on too many times of entry", "time: {months: 6,", "time: {months: §0.4,", r"makes more than 120 times of entry.*Raise it"),
+    platforms("regression on months without an end", "    max_months: 50\n", "", r"there is no last time of entry. Add max_months"),
+    platforms("regression on no time of entry", "time: {months: 6, walk: {sd: {kind: half_normal, scale: 0.3}}}", "§time: {}", r"says one of each.*Add each: period"),
     platforms("regression on too many groups of patients", "time: {months: 6,", "time: {patients: §1,", r"makes more than 120 times of entry.*Raise it"),
     platforms("regression with a walk of no spread", "{kind: half_normal, scale: 0.3}", "{kind: half_normal, scale: §0}", r"greater than 0|above 0"),
     platforms("regression on follow-up of rates", "      strata: {sd: 0.5}\n", "      strata: {sd: 0.5}\n      §hazard: {from_months: [3], sd: 1}\n", r"goes with times to an event. Remove it"),

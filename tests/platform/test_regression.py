@@ -118,7 +118,9 @@ def said_of(data, *, time=None, strata=False, cuts=(), lower=False):
     truth = np.array([math.nan, *(0.3 for _ in names[1:])])
     bounds = BOUNDS[data.kind]
     patients = len(data.arm)
-    frame = ArmFrame(names, True, lower, bounds, truth, patients, 0.0, endpoint=data.kind, strata=data.strata)
+    frame = ArmFrame(
+        names, True, lower, bounds, truth, patients, 0.0, endpoint=data.kind, strata=data.strata, months=30.0
+    )
     model, memory = ArmRegression.model_validate(spec).model(frame)
     return ask(model, data.desk(memory), len(bounds))
 
@@ -206,6 +208,47 @@ def test_laplace_is_near_the_exact_posterior_of_rates(least, most, error):
         exact = marginal[effect > 1e-9].sum() + 0.5 * marginal[abs(effect) < 1e-9].sum()
         worst = max(worst, abs(said.tails[0, 1] - exact))
     assert worst < error
+
+
+def told_by(spec, endpoint, arm, stratum, value, strata=1):
+    """Return what a model with two arms says of patients in the order of their entry."""
+    frame = ArmFrame(
+        ["c", "a"], True, False, [], np.full(2, math.nan), len(arm), 0.0, endpoint=endpoint, strata=strata, months=None
+    )
+    model, memory = ArmRegression.model_validate({"kind": "regression", **spec}).model(frame)
+    desk = desk_for(memory, 2, patients=len(arm))
+    desk.state.known = len(arm)
+    for name, values in (("arm", arm), ("stratum", stratum), ("value", value)):
+        desk.patients[name][: len(arm)] = values
+    desk.patients.outcome[: len(arm)] = 0 if endpoint == "continuous" else value
+    return ask(model, desk, 0)
+
+
+def test_vague_priors_do_not_send_newton_in_circles():
+    """Where a step would overshoot it is shortened: the mode is found however vague the priors."""
+    cells = [(0, 0, 2, 10), (0, 1, 0, 1), (1, 0, 5, 5), (1, 1, 5, 14)]
+    arm, stratum = (np.concatenate([np.repeat(cell[place], cell[3]) for cell in cells]) for place in (0, 1))
+    value = np.concatenate([np.r_[np.ones(x), np.zeros(n - x)] for _, _, x, n in cells])
+    spec = {"level": {"mean": -2, "sd": 10}, "prior": {"sd": 20}, "strata": {"sd": 5}}
+    said = told_by(spec, "binary", arm, stratum, value, strata=2)
+    rows = np.column_stack([np.ones(30), stratum == 0, stratum == 1, arm]).astype(float)
+    precision = np.diag([1.0 / 100.0, 1.0 / 25.0, 1.0 / 25.0, 1.0 / 400.0])
+    model = NaiveRegression("logistic", rows, value, np.ones(30), np.array([-2.0, 0.0, 0.0, 0.0]), precision)
+    assert said.estimate[1] == pytest.approx(model.mode()[3], abs=1e-6)
+    assert model.mode()[3] > 5.0
+
+
+def test_values_far_from_their_prior_are_found_with_a_walk():
+    """Means have no scale of their own: a step is as long as it is."""
+    rng = np.random.default_rng(12)
+    arm, size = np.arange(60) % 2, 60
+    value = 4000.0 + 300.0 * arm + np.repeat(rng.normal(0.0, 50.0, 6), 10) + rng.normal(0.0, 20.0, size)
+    walk = {"sd": {"kind": "half_normal", "scale": 100.0}}
+    spec = {"sd": 20, "level": {"sd": 5000}, "prior": {"sd": 5000}, "time": {"patients": 10, "walk": walk}}
+    said = told_by(spec, "continuous", arm, np.zeros(size, int), value)
+    within = value[arm == 1].reshape(6, 5).mean(axis=1) - value[arm == 0].reshape(6, 5).mean(axis=1)
+    assert said.estimate[1] == pytest.approx(within.mean(), abs=1.0)
+    assert said.error[1] == pytest.approx(20.0 * math.sqrt(4.0 / 60.0), rel=0.02)
 
 
 @pytest.mark.slow

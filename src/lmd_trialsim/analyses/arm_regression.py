@@ -106,6 +106,6 @@ def moments_of_effect(model: Regression, desk, arm):
 
 @estimate_of_arm.case
 def estimate_of_effect(model: Regression, desk, arm):
-    """The mode of the posterior density."""
+    """The effect at the joint mode, on average over the nodes."""
     truth = model.truth[arm]
     return desk.arms[arm].effect, math.nan if math.isnan(truth) else 1.0 - beyond_bound(model, desk.scratch, arm, truth)

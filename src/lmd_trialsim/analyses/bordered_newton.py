@@ -12,13 +12,17 @@ from typing import NamedTuple
 
 from lmd_trialsim.analyses.regression_cells import TERMS, WIDTH
 from lmd_trialsim.kernel.jit import kernel, long_kernel
-from lmd_trialsim.kernel.seams import cell_terms
+from lmd_trialsim.kernel.seams import bends, cell_terms
 
-MOST_STEPS = 100
-LONGEST = 2.0
-"""No variable moves further in a step: exponentials may overshoot."""
+MOST_STEPS = 200
+LONGEST = 4.0
+"""The first steps, of a logit or a log hazard, are no longer: exponentials may overshoot."""
+
+ROUNDING = 1e-12
+"""Of a log density, what is no difference."""
 
 CONVERGED = 1e-9
+"""A step that is so short, against the variable, is the last."""
 
 
 class Levels(NamedTuple):
@@ -154,28 +158,44 @@ def solve(order, buckets, size, matrix, x):
             x[k] -= matrix[row * size + k] * x[row]
 
 
+@kernel
+def _move(x, kept, step, size, bent):
+    """Keep x, and move it by the step, or in its direction where the log density bends; return the relative length."""
+    longest, relative = 0.0, 0.0
+    for place in range(size):
+        longest = max(longest, abs(step[place]))
+        relative = max(relative, abs(step[place]) / max(abs(x[place]), 1.0))
+    part = min(LONGEST / longest, 1.0) if bent and longest > 0.0 else 1.0
+    for place in range(size):
+        kept[place] = x[place]
+        x[place] += part * step[place]
+    return relative
+
+
 @long_kernel
-def find_mode(model, cells, count, buckets, walk, pinned, x, slope, matrix):
+def find_mode(model, cells, count, buckets, walk, pinned, x, kept, slope, matrix):
     """Move x to the mode, the variable `pinned` held where it is; -1: none is.
 
-    Returns (log density, log determinant of minus the curvature of the others, slope of the pinned variable); the
-    factor is left in the matrix.
+    A step of Newton's method after which the density would be lower is halved until it is not. Returns (log density,
+    log determinant of minus the curvature of the others, slope of the pinned variable); the factor is left in the
+    matrix. kept: as long as x, at work.
     """
     size = buckets + model.layout.mean.shape[0]
     order = model.levels.order
-    value, log_determinant, held = 0.0, 0.0, 0.0
+    value, log_determinant, held, highest = 0.0, 0.0, 0.0, -math.inf
     for _ in range(MOST_STEPS):
         value = _add_prior(model.levels, model.layout, buckets, walk, x, slope, matrix)
         value += _add_cells(model.likelihood, cells, count, size, x, slope, matrix)
+        if value < highest - ROUNDING * (1.0 + abs(highest)):
+            for place in range(size):
+                x[place] = 0.5 * (x[place] + kept[place])
+            continue
+        highest = value
         if pinned >= 0:
             held = slope[pinned]
             _pin(pinned, size, slope, matrix)
         log_determinant = _factor(order, buckets, size, matrix)
         solve(order, buckets, size, matrix, slope)
-        longest = 0.0
-        for place in range(size):
-            longest = max(longest, abs(slope[place]))
-            x[place] += min(max(slope[place], -LONGEST), LONGEST)
-        if longest < CONVERGED:
+        if _move(x, kept, slope, size, bends(model.likelihood)) < CONVERGED:
             break
     return value, log_determinant, held

@@ -35,17 +35,20 @@ SIZES = 2
 def scratch_for(layout: Layout, nodes: int) -> int:
     """Return how many numbers a scratch must hold."""
     most = layout.buckets + len(layout.mean)
-    return (2 + WIDTH) * layout.cells + SIZES + 2 * most + most * most + nodes * (MODE + layout.arms * most)
+    return (2 + WIDTH) * layout.cells + SIZES + 3 * most + most * most + nodes * (MODE + layout.arms * most)
 
 
 @kernel
 def places_of(layout):
-    """Return where on the scratch begin sizes, cells, x, slope, matrix and nodes, and how long a node is."""
+    """Return where on the scratch begin sizes, cells, x, slope, matrix and nodes, and how long a node is.
+
+    Behind x is as much room again, for the last x.
+    """
     most = layout.buckets + layout.mean.shape[0]
     sizes = 2 * layout.cells
     cells = sizes + SIZES
     x = cells + WIDTH * layout.cells
-    slope = x + most
+    slope = x + 2 * most
     matrix = slope + most
     return sizes, cells, x, slope, matrix, matrix + most * most, MODE + layout.arms * most
 
@@ -74,6 +77,7 @@ def _climb(model, scratch, node, pinned):
         model.walk[node],
         pinned,
         scratch[x:slope],
+        scratch[(x + slope) // 2 : slope],
         scratch[slope:matrix],
         scratch[matrix:nodes],
     )

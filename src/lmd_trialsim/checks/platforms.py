@@ -41,6 +41,9 @@ WORDS = {
 }
 """What probability_that and number_of may say under an analysis."""
 
+MOST_CELLS = 120_000
+"""Of a regression, at all times of entry."""
+
 RARE = 1e-3
 """A share of patients that is waited for only where the trial has an end."""
 
@@ -111,6 +114,8 @@ def _of_pooling(at: Place, design: Platform) -> Iterator[At]:
     elif isinstance(design.analysis, TESTS) and not isinstance(design.analysis, ArmPeriodRegression):
         text = "weighs posteriors, and a test has none. Use an analysis with priors, or say concurrent."
         yield At((*at, "controls"), text, got=design.controls)
+    if isinstance(design.analysis, (*TESTS, ArmRegression)):
+        return
     if design.controls == "power" and design.pool_power is None:
         way_out = "Add pool_power: 0.5, above 0 and below 1."
         yield At((*at, "controls"), "needs a power of the likelihood of other times", got="power", way_out=way_out)
@@ -441,6 +446,10 @@ def _of_regression(scenario: Scenario, at: Place, design: Platform, analysis: Ar
     if (analysis.sd is None) == (kind == "continuous"):
         text = "goes with a continuous endpoint. Remove it." if analysis.sd is not None else "says no sd. Add sd: 1."
         yield At((*here, "sd" if analysis.sd is not None else "kind"), text, key=analysis.sd is not None)
+    if analysis.time is not None and analysis.time.months is not None and design.max_months is None:
+        text = "there is no last time of entry. Add max_months to the design, or say each: period, or patients."
+        yield At((*here, "time", "months"), text, key=True)
+    yield from _of_size(scenario, here, arms, analysis)
     if analysis.time is not None and analysis.time.count(design.max_patients, design.max_months) > MOST_BUCKETS:
         unit = "patients" if analysis.time.patients is not None else "months"
         text = f"makes more than {MOST_BUCKETS} times of entry"
@@ -449,6 +458,17 @@ def _of_regression(scenario: Scenario, at: Place, design: Platform, analysis: Ar
         text = "says nothing of the probability to be best, which the allocation follows"
         way_out = "Use allocation: trippa, or an analysis with priors of each arm."
         yield At((*here, "kind"), text, got="regression", way_out=way_out)
+
+
+def _of_size(scenario: Scenario, at: Place, arms: list[str], analysis: ArmRegression) -> Iterator[At]:
+    """Yield that a regression has more cells than trials should carry about."""
+    strata = len(scenario.population.strata) if analysis.strata is not None else 1
+    intervals = 1 + len(analysis.hazard.from_months) if analysis.hazard is not None else 1
+    cells = (len(arms) + 1) * strata * intervals
+    if analysis.time is not None and cells * MOST_BUCKETS > MOST_CELLS:
+        text = f"arms, strata and intervals make {cells} cells at each time of entry"
+        way_out = "Leave out strata or hazard."
+        yield At((*at, "kind"), text, allowed=f"{MOST_CELLS // MOST_BUCKETS}", way_out=way_out)
 
 
 def _of_rules(scenario: Scenario, at: Place, design: Platform, places: list[ArmPlace], *, words: bool) -> Iterator[At]:

@@ -29,12 +29,12 @@ NODES = 12
 """Of the standard deviation of the random walk."""
 
 LEAST_STEP = 1e-4
-"""A walk of smaller steps stands still; beyond, digits would be lost."""
+"""A walk of smaller steps stands still, by logits, log hazards or standard deviations: digits would be lost."""
 
 MOST_BUCKETS = 120
 
-Positive = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-Finite = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
 class NormalPrior(Spec):
@@ -67,9 +67,10 @@ class TimeOfEntry(Spec):
 
     @model_validator(mode="after")
     def _one_unit(self) -> TimeOfEntry:
-        if [self.each, self.months, self.patients].count(None) != 2:
-            text = "says one of each: period, months and patients."
-            raise At((), text, way_out="Keep one.", key=True)
+        said = 3 - [self.each, self.months, self.patients].count(None)
+        if said != 1:
+            way_out = "Keep one." if said else "Add each: period."
+            raise At((), "says one of each: period, months and patients.", way_out=way_out, key=True)
         return self
 
     def count(self, patients: int, months: float | None) -> int:
@@ -87,7 +88,7 @@ class TimeOfEntry(Spec):
         if self.patients is not None:
             return ByPatients(self.patients), count
         if self.months is not None:
-            return ByMonths(self.months), MOST_BUCKETS if frame.months is None else count
+            return ByMonths(self.months), count
         return ByPeriod(), 2 * len(frame.arms) + 1  # one begins with each arm that comes or goes
 
 
@@ -162,7 +163,7 @@ class ArmRegression(Spec):
             self._likelihood(frame),
             self._layout(frame),
             Levels(0 if walk is None else walk.order, self.level.mean, self.level.sd**-2.0, 0),
-            np.maximum(steps, LEAST_STEP) ** -2.0,
+            np.maximum(steps, LEAST_STEP * (self.sd or 1.0)) ** -2.0,
             np.log(shares / shares.sum()),
             -1.0 if frame.endpoint == "time_to_event" or frame.lower else 1.0,
             np.log(bounds) if ratios else bounds,

@@ -30,6 +30,9 @@ LOW = 1e-3
 SPREADS = 24
 """Nodes of a standard deviation between sources."""
 
+WORTH = 3000.0
+"""Patients that a candidate of a rate is worth at most."""
+
 CANDIDATES = ((0.7,), (0.6,), (0.5,), (0.4,), (0.33, 0.6), (0.25, 0.4, 0.6), (0.15, 0.25, 0.5))
 """Widths of candidates, of that of the whole; one set after the other until the approximation is near."""
 
@@ -77,8 +80,13 @@ class Rates:
         return float(digamma(c.one) - digamma(c.two)), math.sqrt(variance)
 
     def candidate(self, mean: float, sd: float) -> Component:
-        """Return a beta distribution by the first terms of its variance on the logit scale."""
-        return Component(1.0, float(sd**-2.0 / expit(-mean)), float(sd**-2.0 / expit(mean)))
+        """Return a beta distribution by the first terms of its variance on the logit scale.
+
+        Far out it is wider: as narrow as wanted there it would need a quadrature of many thousand nodes for its sake.
+        """
+        rate, rest = float(expit(mean)), float(expit(-mean))
+        worth = min(sd**-2.0 / (rate * rest), WORTH)
+        return Component(1.0, worth * rate, worth * rest)
 
     def widened(self, c: Component, power: float) -> Component:
         """Return one of fewer patients."""

@@ -54,7 +54,7 @@ class StrataHierarchical(Spec):
             self._likelihood(frame),
             layout,
             Levels(0, self.level.mean, self.level.sd**-2.0, strata),
-            np.maximum(spreads, LEAST_STEP) ** -2.0,
+            np.maximum(spreads, LEAST_STEP * (self.sd or 1.0)) ** -2.0,
             np.log(shares / shares.sum()),
             -1.0 if frame.endpoint == "time_to_event" or frame.lower else 1.0,
             bounds if frame.endpoint == "continuous" else np.log(bounds),
