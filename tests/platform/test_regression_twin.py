@@ -113,7 +113,9 @@ CASES = {
     "one level": "{}",
     "strata": "analysis: {strata: {sd: 0.7}}",
     "periods": f"{{{ENTER}, max_per_arm: 18, analysis: {{time: {{each: period}}}}}}",
-    "months": f"{{{ENTER}, months_to_decide: 0.8, analysis: {{time: {{months: 2.5}}, strata: {{sd: 0.5}}}}}}",
+    "months": f"""
+        {{{ENTER}, max_months: 60, months_to_decide: 0.8, analysis: {{time: {{months: 2.5}}, strata: {{sd: 0.5}}}}}}
+        """,
     "a walk": f"{{{ENTER}, analysis: {{time: {{patients: 10, walk: {{sd: {{kind: fixed, value: 0.3}}}}}}}}}}",
     "lower is better": (
         """
@@ -121,12 +123,21 @@ CASES = {
           - {stop_for: efficacy, when: {probability_that: odds_ratio, below: 1, exceeds: 0.8}}
           - {stop_for: futility, when: {probability_that: odds_ratio, above: 0.9, exceeds: 0.6}}
         """,
-        "endpoint: {assessed_after_months: 1.3, better: lower}",
+        """
+        endpoint: {assessed_after_months: 1.3, better: lower}
+        truth:
+          response: {control: {rate: 0.4}, first: {rate: 0.15}, second: {rate: 0.3}, third: {rate: 0.5}}
+        """,
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("periods", "a walk")
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_trials_are_those_of_the_twin(case):
     """Verdicts, looks, patients, estimates, intervals."""
     changes, world = (CASES[case], None) if isinstance(CASES[case], str) else CASES[case]
@@ -137,6 +148,7 @@ def test_trials_are_those_of_the_twin(case):
     assert {arm.verdict for twin in twins for arm in twin.tests} >= {1, 2}
 
 
+@pytest.mark.slow
 def test_the_walk_is_summed_over_in_a_trial():
     """A few trials: each look weighs a dozen steps."""
     design = yaml.safe_load(BASE) | {"looks": {"evaluable": [30]}}
