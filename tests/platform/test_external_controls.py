@@ -123,7 +123,7 @@ def test_the_prior_of_the_control_is_that_of_the_model(family, prior, borrowing)
         assert [c.weight for c in other] == [1.0], "nobody from elsewhere had the arm under trial"
 
 
-@pytest.mark.parametrize("lower", [False, True], ids=["higher", "lower"])
+@pytest.mark.parametrize("lower", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["higher", "lower"])
 @pytest.mark.parametrize("borrowing", BORROWING.values(), ids=BORROWING)
 @pytest.mark.parametrize("family", [Rates, Hazards, Means])
 def test_what_is_said_with_controls_from_elsewhere(family, borrowing, lower):

@@ -95,7 +95,7 @@ def said_of(family, which, borrows, sample, lower, within):
     return said, own_ones, control, effects, desk
 
 
-@pytest.mark.parametrize("lower", [False, True], ids=["higher", "lower"])
+@pytest.mark.parametrize("lower", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["higher", "lower"])
 @pytest.mark.parametrize("which", ["robust", "plain", "all"])
 @pytest.mark.parametrize("borrows", BORROWS.values(), ids=BORROWS)
 @pytest.mark.parametrize("family", [Rates, Hazards, Means])

@@ -22,7 +22,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.errors import TypingError
 from numba.core.typed_passes import NativeLowering
-from numba.core.types import unliteral
+from numba.core.types.misc import unliteral
 from numba.extending import overload
 
 PACKAGE = Path(__file__).resolve().parent.parent
