@@ -125,7 +125,7 @@ def test_the_prior_of_the_control_is_that_of_the_model(family, prior, borrowing)
 
 @pytest.mark.parametrize("lower", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["higher", "lower"])
 @pytest.mark.parametrize("borrowing", BORROWING.values(), ids=BORROWING)
-@pytest.mark.parametrize("family", [Rates, Hazards, Means])
+@pytest.mark.parametrize("family", [pytest.param(Rates, marks=pytest.mark.slow), Hazards, Means])
 def test_what_is_said_with_controls_from_elsewhere(family, borrowing, lower):
     control, arm = {
         Rates: ((20, 9), (24, 11)),

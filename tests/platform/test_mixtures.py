@@ -96,7 +96,7 @@ def said_of(family, which, borrows, sample, lower, within):
 
 
 @pytest.mark.parametrize("lower", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["higher", "lower"])
-@pytest.mark.parametrize("which", ["robust", "plain", "all"])
+@pytest.mark.parametrize("which", ["robust", *(pytest.param(one, marks=pytest.mark.slow) for one in ("plain", "all"))])
 @pytest.mark.parametrize("borrows", BORROWS.values(), ids=BORROWS)
 @pytest.mark.parametrize("family", [Rates, Hazards, Means])
 def test_what_is_said_of_mixtures_is_what_densities_say(family, borrows, which, lower):

@@ -623,10 +623,10 @@ def design_of(changes):
     return {key: value for key, value in found.items() if value is not None}
 
 
-# These have kernels of their own; of the others, which share them, every third is played each time.
+# These have kernels of their own; of the others, which share them, every sixth is played each time.
 SLOW = {"months, lossy", "in each, lossy", "equally spaced, ramping up", *TRIPPA, *TOP_TWO, *COIN, *ELSEWHERE}
 SLOW |= {"strata close, nobody is left", *ENRICHING_ELSEWHERE}
-SLOW |= {name for number, name in enumerate(CASES) if number % 3}
+SLOW |= {name for number, name in enumerate(CASES) if number % 6}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES])
