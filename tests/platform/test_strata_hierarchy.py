@@ -47,7 +47,7 @@ def asked(samples, kind, spread):
     model, memory = StrataHierarchical.model_validate(spec).model(frame)
     desk = new_desk(1, arms, strata, 1, memory.scratch, closing=1)
     desk.scratch[:] = math.nan
-    desk.arms.status = OPEN
+    desk.by_stratum.status = OPEN
     names = {
         "binary": ("control_patients", "control_responses", "patients", "responses"),
         "time_to_event": ("control_months", "control_events", "months", "events"),

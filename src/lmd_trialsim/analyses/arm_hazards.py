@@ -12,13 +12,11 @@ from lmd_trialsim.analyses.gamma_exponential import ratio_below
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
-    all_alike,
     better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -128,17 +126,6 @@ def tabulate_hazard(scratch, first, shape, rate, low, step, nodes):
 
 
 @kernel
-def _write_best(analysis, desk):
-    """Write P(hazard of the arm is the lowest) from a grid of log hazards."""
-    low, step, nodes = _span(analysis, desk)
-    for number in range(desk.arms.shape[0]):
-        if takes_part(desk, number):
-            shape, rate = _posterior(analysis, desk, number)
-            tabulate_hazard(desk.scratch, 2 * number * MOST_NODES, shape, rate, low, step, nodes)
-    sum_best(desk, nodes)
-
-
-@kernel
 def sum_best(desk, nodes):
     """Write to arms.best the sum over log hazards of an arm's density and the others' upper tails, as tabulated."""
     product = desk.scratch[2 * desk.arms.shape[0] * MOST_NODES :]
@@ -163,19 +150,18 @@ def sum_best(desk, nodes):
 @rank_arms.case
 def rank_arm_hazards(analysis: ArmHazards, desk):
     """Sums over a grid of log hazards."""
-    _write_best(analysis, desk)
+    low, step, nodes = _span(analysis, desk)
+    for number in range(desk.arms.shape[0]):
+        if takes_part(desk, number):
+            shape, rate = _posterior(analysis, desk, number)
+            tabulate_hazard(desk.scratch, 2 * number * MOST_NODES, shape, rate, low, step, nodes)
+    sum_best(desk, nodes)
 
 
 @better_than_control.case
 def better_hazard_than_control(analysis: ArmHazards, desk, arm):
     """A beta distribution function."""
     return _ratio_below(analysis, desk, arm, 1.0)
-
-
-@all_alike.case
-def hazards_all_alike(analysis: ArmHazards, desk):
-    """It is not asked of times."""
-    return math.nan
 
 
 @kernel
@@ -209,9 +195,3 @@ def moments_of_arm_hazard(analysis: ArmHazards, desk, arm):
     shape, _ = _posterior(analysis, desk, arm)
     other_shape, _ = _of_controls(analysis, desk, arm)
     return _estimate(analysis, desk, arm)[0], trigamma(shape) + trigamma(other_shape), 4.0
-
-
-@statistic_of_arm.case
-def no_statistic_of_hazards(analysis: ArmHazards, desk, arm):
-    """There is none."""
-    return math.nan

@@ -17,7 +17,6 @@ from lmd_trialsim.kernel.seams import (
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -154,12 +153,6 @@ def moments_of_arm_mean(analysis: ArmMeans, desk, arm):
     of = desk.arms[arm]
     mean, sd = _posterior(analysis, desk.state[0].control, of.control_patients, of.control_total)
     return of.effect - mean, of.error * of.error + sd * sd, 4.0 / analysis.information
-
-
-@statistic_of_arm.case
-def no_statistic_of_means(analysis: ArmMeans, desk, arm):
-    """There is none."""
-    return math.nan
 
 
 @estimate_of_arm.case

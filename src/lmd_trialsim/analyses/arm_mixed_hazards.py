@@ -14,13 +14,11 @@ from lmd_trialsim.analyses.gamma_exponential import ratio_below
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
-    all_alike,
     better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -123,12 +121,6 @@ def better_mixed_hazard_than_control(analysis: MixedHazards, desk, arm):
     return _ratio_below(analysis, desk, arm, 1.0)
 
 
-@all_alike.case
-def mixed_hazards_all_alike(analysis: MixedHazards, desk):
-    """It is not asked of times."""
-    return math.nan
-
-
 @kernel
 def _log_moments(scratch, at):
     """Return mean and variance of the log hazard of a list."""
@@ -165,9 +157,3 @@ def moments_of_mixed_hazard(analysis: MixedHazards, desk, arm):
     mean, variance = _log_moments(desk.scratch, own_list(analysis.prior, arm))
     other, spread = _log_moments(desk.scratch, controls_list(analysis.prior, arm))
     return mean - other, variance + spread, 4.0
-
-
-@statistic_of_arm.case
-def no_statistic_of_mixed_hazards(analysis: MixedHazards, desk, arm):
-    """There is none."""
-    return math.nan

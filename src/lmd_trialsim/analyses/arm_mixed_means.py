@@ -19,7 +19,6 @@ from lmd_trialsim.kernel.seams import (
     estimate_of_arm,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -179,12 +178,6 @@ def moments_of_mixed_mean(analysis: MixedMeans, desk, arm):
     mean, variance = _moments(desk.scratch, own_list(analysis.prior, arm))
     other, spread = _moments(desk.scratch, controls_list(analysis.prior, arm))
     return mean - other, variance + spread, 4.0 / analysis.prior.information
-
-
-@statistic_of_arm.case
-def no_statistic_of_mixed_means(analysis: MixedMeans, desk, arm):
-    """There is none."""
-    return math.nan
 
 
 @estimate_of_arm.case

@@ -31,7 +31,7 @@ from lmd_trialsim.analyses.arm_rates import (
     sum_alike,
     table_of,
     tabulated_upto,
-    write_all_best,
+    write_best,
     write_density,
     write_row,
 )
@@ -47,7 +47,6 @@ from lmd_trialsim.kernel.seams import (
     fill_row,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -221,7 +220,7 @@ def tail_of_mixed_rate(analysis: MixedRates, desk, arm, bound):
 @rank_arms.case
 def rank_mixed_rates(analysis: MixedRates, desk):
     """Sums over the nodes."""
-    write_all_best(analysis, desk)
+    write_best(analysis, desk)
 
 
 @better_than_control.case
@@ -282,9 +281,3 @@ def moments_of_mixed_rate(analysis: MixedRates, desk, arm):
     other, spread = _moments(desk.scratch, controls_list(analysis.prior, arm))
     unit = 2.0 * (own * (1.0 - own) + other * (1.0 - other))
     return other - own if analysis.lower else own - other, variance + spread, unit
-
-
-@statistic_of_arm.case
-def no_statistic_of_mixed_rates(analysis: MixedRates, desk, arm):
-    """There is none."""
-    return math.nan

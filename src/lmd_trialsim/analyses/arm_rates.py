@@ -28,7 +28,6 @@ from lmd_trialsim.kernel.seams import (
     fill_row,
     moments_of_arm,
     rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     weigh_arms,
 )
@@ -309,30 +308,25 @@ def _times_others(analysis, desk, product, number, beyond):
 
 
 @kernel
-def write_best(analysis, desk, number):
-    """Write P(the arm is the best): a sum over the nodes."""
+def write_best(analysis, desk):
+    """Write to arms.best P(each is the best of those that take part): sums over the nodes."""
     nodes = analysis.node.shape[0]
-    product, arm = desk.scratch, desk.arms[number]
-    for node in range(nodes):
-        product[node] = 1.0
-    _times_others(analysis, desk, product, number, 0)
-    own = analysis.table[arm.own] if arm.own >= 0 else desk.memory[-1 - arm.own]
-    arm.best = min(dot(product, own, 0, nodes), 1.0)
-
-
-@kernel
-def write_all_best(analysis, desk):
-    """Write to arms.best the sums over the nodes."""
+    product = desk.scratch
     for number in range(desk.arms.shape[0]):
-        desk.arms[number].best = 0.0
+        arm = desk.arms[number]
+        arm.best = 0.0
         if takes_part(desk, number):
-            write_best(analysis, desk, number)
+            for node in range(nodes):
+                product[node] = 1.0
+            _times_others(analysis, desk, product, number, 0)
+            own = analysis.table[arm.own] if arm.own >= 0 else desk.memory[-1 - arm.own]
+            arm.best = min(dot(product, own, 0, nodes), 1.0)
 
 
 @rank_arms.case
 def rank_arm_rates(analysis: ArmRates, desk):
     """Sums over the nodes."""
-    write_all_best(analysis, desk)
+    write_best(analysis, desk)
 
 
 @better_than_control.case
@@ -418,9 +412,3 @@ def moments_of_arm_rate(analysis: ArmRates, desk, arm):
     unit = 2.0 * (own * (1.0 - own) + other * (1.0 - other))
     difference = other - own if analysis.lower else own - other
     return difference, own_variance + variance, unit
-
-
-@statistic_of_arm.case
-def no_statistic_of_rates(analysis: ArmRates, desk, arm):
-    """There is none."""
-    return math.nan

@@ -18,12 +18,9 @@ from lmd_trialsim.analyses.regression_cells import Layout, gather_cells
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
-    all_alike,
     better_than_control,
     estimate_of_arm,
     moments_of_arm,
-    rank_arms,
-    statistic_of_arm,
     tail_of_arm,
     unit_information,
     weigh_arms,
@@ -74,27 +71,10 @@ def tail_of_effect(model: Regression, desk, arm, bound):
     return _better_than(model, desk, arm, model.bound[bound])
 
 
-@rank_arms.case
-def rank_effects(model: Regression, desk):
-    """It is not asked of regressions."""
-
-
 @better_than_control.case
 def better_effect_than_control(model: Regression, desk, arm):
     """By the density at 0."""
     return _better_than(model, desk, arm, 0.0)
-
-
-@all_alike.case
-def effects_all_alike(model: Regression, desk):
-    """It is not asked of regressions."""
-    return math.nan
-
-
-@statistic_of_arm.case
-def no_statistic_of_effects(model: Regression, desk, arm):
-    """There is none."""
-    return math.nan
 
 
 @moments_of_arm.case

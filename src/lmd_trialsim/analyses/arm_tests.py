@@ -10,12 +10,10 @@ import numpy as np
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
-    all_alike,
     better_than_control,
     beyond_effect,
     estimate_of_arm,
     moments_of_arm,
-    rank_arms,
     statistic_of_arm,
     tail_of_arm,
     weigh_arms,
@@ -110,19 +108,10 @@ def _tail(analysis, desk, arm, bound):
     return beyond(desk.arms[arm], analysis.bound[bound], analysis.sign)
 
 
-def _rank(analysis, desk):
-    """It is not asked of tests."""
-
-
 def _better(analysis, desk, arm):
     """Student's distribution, or the normal one; one half where nothing is known."""
     of = desk.arms[arm]
     return 0.5 if math.isnan(of.error) else beyond(of, 0.0, analysis.sign)
-
-
-def _alike(analysis, desk):
-    """It is not asked of tests."""
-    return math.nan
 
 
 def _statistic(analysis, desk, arm):
@@ -161,9 +150,7 @@ def is_a_test(analysis):
     """Register what all tests share: those that write effect, error and freedom of each arm when they weigh."""
     for seam, case in (
         (tail_of_arm, _tail),
-        (rank_arms, _rank),
         (better_than_control, _better),
-        (all_alike, _alike),
         (statistic_of_arm, _statistic),
         (moments_of_arm, _moments),
         (estimate_of_arm, _estimate),

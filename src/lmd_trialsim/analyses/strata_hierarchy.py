@@ -15,15 +15,13 @@ import numpy as np
 from lmd_trialsim.analyses.bordered_newton import Levels
 from lmd_trialsim.analyses.laplace import beyond_bound, moments_of, places_of, weigh_nodes
 from lmd_trialsim.analyses.regression_cells import WIDTH, Layout
+from lmd_trialsim.kernel.desk import ENDED, WAITING
 from lmd_trialsim.kernel.jit import kernel
-from lmd_trialsim.kernel.randomising import takes_part
 from lmd_trialsim.kernel.seams import (
     better_than_control,
     estimate_of_arm,
     moments_of_arm,
-    rank_arms,
     samples_of_stratum,
-    statistic_of_arm,
     tail_of_arm,
     unit_information,
     weigh_arms,
@@ -68,14 +66,26 @@ def _write_cells(model, desk, number, scratch):
     scratch[sizes + 1] = strata
 
 
+@kernel
+def _has_stratum(desk, number):
+    """Return whether the arm takes part in comparisons in some stratum."""
+    for stratum in range(desk.by_stratum.shape[0]):
+        if desk.by_stratum[stratum, number].status not in (WAITING, ENDED):
+            return True
+    return False
+
+
 @weigh_arms.case
 def weigh_strata(model: StrataHierarchy, desk):
-    """Find the modes of each arm; what is asked next is of the stratum that is judged."""
+    """Find the modes of each arm, once for all strata: with the first that is judged."""
+    if desk.state[0].stratum > 0:
+        return
+    every = (1 << desk.by_stratum.shape[0]) - 1
     for number in range(desk.arms.shape[0]):
-        if takes_part(desk, number) and number != desk.state[0].control:
+        if number != desk.state[0].control and _has_stratum(desk, number):
             scratch = desk.scratch[number * model.room : (number + 1) * model.room]
             _write_cells(model, desk, number, scratch)
-            weigh_nodes(model, scratch, 1 << (desk.state[0].stratum + 1))
+            weigh_nodes(model, scratch, every << 1)
 
 
 @kernel
@@ -111,14 +121,3 @@ def estimate_in_stratum(model: StrataHierarchy, desk, arm):
     """The mode of the posterior density; no interval is told of strata."""
     scratch = desk.scratch[arm * model.room : (arm + 1) * model.room]
     return moments_of(model, scratch, desk.state[0].stratum + 1)[0], math.nan
-
-
-@rank_arms.case
-def rank_no_strata(model: StrataHierarchy, desk):
-    """It is not asked of strata that borrow."""
-
-
-@statistic_of_arm.case
-def no_statistic_of_strata(model: StrataHierarchy, desk, arm):
-    """There is none."""
-    return math.nan

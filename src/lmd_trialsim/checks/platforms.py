@@ -226,13 +226,11 @@ def _of_strata(scenario: Scenario, at: Place, design: Platform, places: list[Arm
         text = "pools all strata at once, and rules of strata speak of one. Say concurrently_eligible."
         yield At((*at, "controls"), text, got=design.controls)
     kind = scenario.endpoints[design.endpoint].kind
-    if design.strata_analysis is not None and (design.strata_analysis.sd is None) == (kind == "continuous"):
-        extra = design.strata_analysis.sd is not None
-        text = "goes with a continuous endpoint. Remove it." if extra else "says no sd. Add sd: 1."
-        yield At((*at, "strata_analysis", "sd" if extra else "kind"), text, key=extra)
+    if design.strata_analysis is not None:
+        yield from _of_known_sd((*at, "strata_analysis"), design.strata_analysis, kind)
     if isinstance(design.analysis, ArmPeriodRegression | ArmRegression):
         text = "speaks of all patients together, and rules of strata of one stratum"
-        way_out = f"Use {ANALYSES[scenario.endpoints[design.endpoint].kind][0]}."
+        way_out = f"Use {ANALYSES[kind][0]}."
         yield At((*at, "analysis", "kind"), text, got=design.analysis.kind, way_out=way_out)
     if followed_by(design) is not None and design.closed_strata != "counted":
         text = "sees the patients of closed strata too. Say closed_strata: counted, or remove it."
@@ -322,9 +320,7 @@ def _of_early(scenario: Scenario, at: Place, design: Platform, follows: Follows)
             place, "is no analysis that these shares can follow. Use one with priors of each arm.", got="regression"
         )
     elif not isinstance(follows.analysis, TESTS):
-        yield from _of_priors(arms_of_platform(scenario, design), (*here, "analysis", "priors"), follows.analysis)
-        if follows.analysis.external_controls is not None and control_of(scenario, design) is None:
-            yield At((*here, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
+        yield from _of_knowledge(scenario, (*here, "analysis"), design, follows.analysis)
     elif design.allocation.kind != "trippa" or isinstance(follows.analysis, ArmPeriodRegression):
         yield At(place, "is no analysis that these shares can follow. Use one with priors.", got=follows.analysis.kind)
 
@@ -367,10 +363,15 @@ def _of_analysis(scenario: Scenario, at: Place, design: Platform) -> Iterator[At
     elif isinstance(analysis, ArmRegression):
         yield from _of_regression(scenario, at, design, analysis)
     else:
-        yield from _of_priors(arms_of_platform(scenario, design), (*at, "analysis", "priors"), analysis)
-        if analysis.external_controls is not None and control_of(scenario, design) is None:
-            yield At((*at, "analysis", "external_controls"), "there is no control. Remove it.", key=True)
+        yield from _of_knowledge(scenario, (*at, "analysis"), design, analysis)
     yield from _of_endpoint(at, design, endpoint.kind)
+
+
+def _of_knowledge(scenario: Scenario, at: Place, design: Platform, analysis: Any) -> Iterator[At]:
+    """Yield what is wrong with what is known before the trial, of each arm by itself."""
+    yield from _of_priors(arms_of_platform(scenario, design), (*at, "priors"), analysis)
+    if analysis.external_controls is not None and control_of(scenario, design) is None:
+        yield At((*at, "external_controls"), "there is no control. Remove it.", key=True)
 
 
 def _of_priors(arms: list[str], at: Place, analysis: Any) -> Iterator[At]:
@@ -443,9 +444,7 @@ def _of_regression(scenario: Scenario, at: Place, design: Platform, analysis: Ar
         yield At((*here, "strata"), text, key=True)
     if analysis.hazard is not None and kind != "time_to_event":
         yield At((*here, "hazard"), "goes with times to an event. Remove it.", key=True)
-    if (analysis.sd is None) == (kind == "continuous"):
-        text = "goes with a continuous endpoint. Remove it." if analysis.sd is not None else "says no sd. Add sd: 1."
-        yield At((*here, "sd" if analysis.sd is not None else "kind"), text, key=analysis.sd is not None)
+    yield from _of_known_sd(here, analysis, kind)
     if analysis.time is not None and analysis.time.months is not None and design.max_months is None:
         text = "there is no last time of entry. Add max_months to the design, or say each: period, or patients."
         yield At((*here, "time", "months"), text, key=True)
@@ -458,6 +457,14 @@ def _of_regression(scenario: Scenario, at: Place, design: Platform, analysis: Ar
         text = "says nothing of the probability to be best, which the allocation follows"
         way_out = "Use allocation: trippa, or an analysis with priors of each arm."
         yield At((*here, "kind"), text, got="regression", way_out=way_out)
+
+
+def _of_known_sd(at: Place, analysis: ArmRegression | StrataHierarchical, kind: str) -> Iterator[At]:
+    """Yield that a standard deviation is missing, or is one of an endpoint without."""
+    if analysis.sd is not None and kind != "continuous":
+        yield At((*at, "sd"), "goes with a continuous endpoint. Remove it.", key=True)
+    elif analysis.sd is None and kind == "continuous":
+        yield At((*at, "kind"), "says no sd. Add sd: 1.")
 
 
 def _of_size(scenario: Scenario, at: Place, arms: list[str], analysis: ArmRegression) -> Iterator[At]:

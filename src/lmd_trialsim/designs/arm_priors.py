@@ -25,10 +25,12 @@ class GammaComponent(GammaPrior):
 
 
 class MeanPrior(Spec):
-    """A normal prior of a mean."""
+    """A normal prior of a mean, or of a logit, a log hazard or an effect."""
 
-    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = Field(0.0, description="of the mean")
-    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(description="of the mean")
+    mean: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = Field(0.0, description="of the normal prior")
+    sd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = Field(
+        description="standard deviation of the normal prior"
+    )
 
 
 class MeanComponent(MeanPrior):

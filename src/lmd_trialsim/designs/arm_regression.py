@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from lmd_trialsim.analyses.arm_regression import Regression
@@ -21,6 +22,7 @@ from lmd_trialsim.analyses.regression_cells import (
     Logistic,
 )
 from lmd_trialsim.designs.arm_frame import ArmFrame, Memory
+from lmd_trialsim.designs.arm_priors import MeanPrior
 from lmd_trialsim.designs.scale_priors import SdPrior, rule_of
 from lmd_trialsim.evidence.quantities import PlainPositiveMonths, Spec
 from lmd_trialsim.reading import At
@@ -34,14 +36,6 @@ LEAST_STEP = 1e-4
 MOST_BUCKETS = 120
 
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Finite = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-
-
-class NormalPrior(Spec):
-    """A normal prior on the scale of the linear predictor."""
-
-    mean: Finite = Field(0.0, description="of the logit, log hazard a month, or mean")
-    sd: Positive = Field(description="standard deviation of the logit, log hazard or mean")
 
 
 class NormalSpread(Spec):
@@ -109,13 +103,43 @@ class FollowUp(Spec):
         return self
 
 
+class Known(NamedTuple):
+    """What the endpoint tells a regression."""
+
+    likelihood: Any
+    sign: float  # 1 where the larger effect is the better one, else -1
+    bound: NDArray[np.float64]  # (bounds,) on the scale of effects
+
+    @classmethod
+    def of(cls, frame: ArmFrame, sd: float | None, from_months: list[float]) -> Known:
+        """Return it for a known standard deviation, or a hazard that changes at these months of follow-up."""
+        bound = np.array([bound for _, bound in frame.bounds] or [1.0])
+        if frame.endpoint == "continuous":
+            assert sd is not None
+            return cls(Gaussian(sd**-2.0), -1.0 if frame.lower else 1.0, bound)
+        if frame.endpoint == "time_to_event":
+            return cls(Exponential(np.array([0.0, *from_months])), -1.0, np.log(bound))
+        return cls(Logistic(), -1.0 if frame.lower else 1.0, np.log(bound))
+
+
+def nodes_of(prior: Any, sd: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return precisions and log prior probabilities, (nodes,), of a standard deviation with a prior; of 1 without.
+
+    sd: of the values of a continuous endpoint.
+    """
+    if prior is None:
+        return np.ones(1), np.zeros(1)
+    nodes, shares = rule_of(prior, NODES)
+    return np.maximum(nodes, LEAST_STEP * (sd or 1.0)) ** -2.0, np.log(shares / shares.sum())
+
+
 class ArmRegression(Spec):
     """Bayesian logistic, normal or exponential regression on arm, stratum, follow-up and time of entry."""
 
     kind: Literal["regression"]
-    level: NormalPrior = Field(description="prior of the control's logit, log hazard a month, or mean")
-    prior: NormalPrior | None = Field(None, description="of the effect of every arm")
-    priors: dict[str, NormalPrior] = Field(default_factory=dict, description="by arm, where they differ")
+    level: MeanPrior = Field(description="prior of the control's logit, log hazard a month, or mean")
+    prior: MeanPrior | None = Field(None, description="of the effect of every arm")
+    priors: dict[str, MeanPrior] = Field(default_factory=dict, description="by arm, where they differ")
     strata: NormalSpread | None = Field(None, description="effects of the strata")
     time: TimeOfEntry | None = Field(None, description="a level for each time of entry; one for all where not said")
     hazard: FollowUp | None = Field(None, description="of times to an event: a hazard that changes with the follow-up")
@@ -126,14 +150,6 @@ class ArmRegression(Spec):
         if self.prior is None and not self.priors:
             raise At(("kind",), "needs a prior of the effects. Add prior: {mean: 0, sd: 1}.")
         return self
-
-    def _likelihood(self, frame: ArmFrame) -> Any:
-        if frame.endpoint == "time_to_event":
-            return Exponential(np.array([0.0, *(self.hazard.from_months if self.hazard is not None else [])]))
-        if frame.endpoint == "continuous":
-            assert self.sd is not None
-            return Gaussian(self.sd**-2.0)
-        return Logistic()
 
     def _layout(self, frame: ArmFrame) -> Layout:
         time, buckets = (ByPatients(frame.most), 1) if self.time is None else self.time.lowered(frame)
@@ -156,17 +172,14 @@ class ArmRegression(Spec):
     def model(self, frame: ArmFrame) -> tuple[Regression, Memory]:
         """Return what kernels read, and what the desk must hold."""
         walk = self.time.walk if self.time is not None else None
-        steps, shares = (np.ones(1), np.ones(1)) if walk is None else rule_of(walk.sd, NODES)
-        ratios = frame.endpoint != "continuous"
-        bounds = np.array([bound for _, bound in frame.bounds] or [1.0])
+        known = Known.of(frame, self.sd, self.hazard.from_months if self.hazard is not None else [])
         model = Regression(
-            self._likelihood(frame),
+            known.likelihood,
             self._layout(frame),
             Levels(0 if walk is None else walk.order, self.level.mean, self.level.sd**-2.0, 0),
-            np.maximum(steps, LEAST_STEP * (self.sd or 1.0)) ** -2.0,
-            np.log(shares / shares.sum()),
-            -1.0 if frame.endpoint == "time_to_event" or frame.lower else 1.0,
-            np.log(bounds) if ratios else bounds,
+            *nodes_of(walk.sd if walk is not None else None, self.sd),
+            known.sign,
+            known.bound,
             frame.effects,
         )
         return model, Memory(scratch_for(model.layout, len(model.walk)))

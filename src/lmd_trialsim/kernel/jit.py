@@ -154,6 +154,7 @@ class Seam:
     def __init__(self, stub: Callable[..., Any]) -> None:
         functools.update_wrapper(self, stub)
         self.cases: dict[type, Callable[..., Any]] = {}
+        self.default: Callable[..., Any] | None = None
         overload(self, strict=False, jit_options=_INNER)(self._typed)
 
     def case(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,11 +165,16 @@ class Seam:
             self.cases[plan] = function
         return function
 
+    def otherwise(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Register `function` for all plan classes without a case, where there is one answer for them."""
+        self.default = function
+        return function
+
     def __call__(self, plan: Any, *args: Any) -> Any:
-        return self.cases[type(plan)](plan, *args)
+        return self.cases.get(type(plan), self.default)(plan, *args)  # type: ignore[misc]
 
     def _typed(self, plan: Any, *args: Any) -> Callable[..., Any]:  # noqa: ARG002 (Numba passes the types of all)
-        case = self.cases.get(getattr(plan, "instance_class", None))  # type: ignore[arg-type]
+        case = self.cases.get(getattr(plan, "instance_class", None), self.default)  # type: ignore[arg-type]
         if case is None:
             known = ", ".join(c.__name__ for c in self.cases)
             raise TypingError(f"{self.__name__} has no case for {plan}; it knows {known}")  # type: ignore[attr-defined]

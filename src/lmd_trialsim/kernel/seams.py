@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lmd_trialsim.kernel.jit import Seam
 
 
@@ -263,6 +265,11 @@ def rank_arms(analysis, desk):  # type: ignore[no-untyped-def]
     """Write to arms.best the probability that each is the best of those that take part; 0 for the others."""
 
 
+@rank_arms.otherwise
+def no_ranks(analysis, desk):  # type: ignore[no-untyped-def]
+    """Checks of designs see to it that they are not asked for."""
+
+
 @Seam
 def better_than_control(analysis, desk, arm):  # type: ignore[no-untyped-def]
     """Return the probability that the arm, which takes part, is better than what it is compared with."""
@@ -271,6 +278,12 @@ def better_than_control(analysis, desk, arm):  # type: ignore[no-untyped-def]
 @Seam
 def statistic_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
     """Return the test statistic of the arm, positive where it is better than its controls; NaN where there is none."""
+
+
+@statistic_of_arm.otherwise
+def no_statistic(analysis, desk, arm):  # type: ignore[no-untyped-def]
+    """Posteriors have none."""
+    return math.nan
 
 
 @Seam
@@ -284,6 +297,12 @@ def moments_of_arm(analysis, desk, arm):  # type: ignore[no-untyped-def]
 @Seam
 def all_alike(analysis, desk):  # type: ignore[no-untyped-def]
     """Return the probability that all arms that run are within the margin of equivalence of each other."""
+
+
+@all_alike.otherwise
+def never_alike(analysis, desk):  # type: ignore[no-untyped-def]
+    """Checks of designs see to it that it is not asked."""
+    return math.nan
 
 
 @Seam
