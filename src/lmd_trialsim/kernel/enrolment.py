@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.jit import kernel, long_kernel
 from lmd_trialsim.kernel.seams import advance_clock, allocate, arrival_month, draw_course, draw_strata
 
 A_MOMENT = 1e-9
@@ -22,7 +22,7 @@ class Enrolment(NamedTuple):
     pauses: int  # 1 where accrual waits for each look
 
 
-@kernel
+@long_kernel
 def make_ready(plan, stream, desk, upto):
     """Draw arrival, stratum, arm and course of the patients up to number `upto`, as far as there are any."""
     state = desk.state[0]

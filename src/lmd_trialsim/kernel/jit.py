@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import hashlib
 import os
@@ -17,13 +16,11 @@ import llvmlite
 import numba
 import numba.core.config
 import numpy as np
-from numba import _dynfunc
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
 from numba.core.errors import TypingError
-from numba.core.typed_passes import NativeLowering
 from numba.core.types.misc import unliteral
 from numba.extending import overload
+
+from lmd_trialsim.kernel.inner import InnerCompiler
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -52,56 +49,6 @@ def _cache_folder() -> str | None:
 
 CACHE_FOLDER = _cache_folder()
 
-_REFUSAL = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
-
-
-class _LowerInner(NativeLowering):  # type: ignore[misc]
-    """Lower a kernel that is only ever called by kernels: no code of its own is optimised or emitted for it.
-
-    Numba would optimise each function by itself, and compile it once more in every one that calls it; here all of that
-    happens once, in the door that they are linked into. Compilation takes a third of the time.
-    """
-
-    _name = "lower_inner"
-
-    def run_pass(self, state: Any) -> bool:
-        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library.enable_object_caching()
-
-        def finish() -> None:
-            library._finalize_dynamic_globals()
-            library._finalized = True
-
-        library._optimize_functions = lambda module: setattr(module, "data_layout", library._codegen._data_layout)
-        library._optimize_final_module = lambda: None
-        library._finalize_final_module = finish
-        state.library = library
-        state.flags.no_compile = True
-        super().run_pass(state)
-        lowered = state["cr"]
-        # What stands for the function in Numba's tables; called from Python it raises a TypeError.
-        stand_in = _dynfunc.make_function(
-            lowered.fndesc.lookup_module(), state.func_id.func_name, "a kernel", _REFUSAL, lowered.env, (library,)
-        )
-        state.targetctx.insert_user_function(stand_in, lowered.fndesc, [library])
-        state.reload_init.extend(library._reload_init)
-        state["cr"] = lowered._replace(cfunc=stand_in)
-        return True
-
-
-register_pass(mutates_CFG=True, analysis_only=False)(_LowerInner)
-
-
-class _InnerCompiler(CompilerBase):  # type: ignore[misc]
-    """The nopython pipeline with that lowering."""
-
-    def define_pipelines(self) -> list[Any]:
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_LowerInner if p is NativeLowering else p, why) for p, why in passes.passes]
-        passes.finalize()
-        return [passes]
-
-
 # Kernels allocate nothing, so the counting of references is off, and all are inlined into their door: on trials of a
 # few microseconds either would cost most of the time.
 _DOOR = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -109,7 +56,7 @@ _INNER = _DOOR | {
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
-    "pipeline_class": _InnerCompiler,
+    "pipeline_class": InnerCompiler,
 }
 
 

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from lmd_trialsim.kernel.jit import kernel
+from lmd_trialsim.kernel.jit import kernel, long_kernel
 
 STREAM_VERSION = 1
 """Part of every key. A change of any draw's meaning bumps it: a seed's results are a promise."""
@@ -114,7 +114,7 @@ def four_uniforms(stream, block, purpose, draw):
     return to_unit(w0), to_unit(w1), to_unit(w2), to_unit(w3)
 
 
-@kernel
+@long_kernel
 def uniform(stream, patient, purpose, draw):
     """Return the one uniform of this patient, purpose and draw."""
     if _coarse(purpose):
@@ -127,7 +127,7 @@ def uniform(stream, patient, purpose, draw):
     return to_unit(w0 if lane == 0 else (w1 if lane == 1 else (w2 if lane == 2 else w3)))
 
 
-@kernel
+@long_kernel
 def fill_chances(stream, purpose, start, stop, patients):
     """Write the uniforms of patients [start, stop), and of their neighbours in a block, to patients.chance."""
     if _coarse(purpose):
@@ -152,7 +152,7 @@ def fill_chances(stream, purpose, start, stop, patients):
             patients[p + 3].chance = u3
 
 
-@kernel
+@long_kernel
 def write_eight(stream, purpose, group, row):
     """Write the uniforms of patients 8 * group, ..., 8 * group + 7 to row[0:8]."""
     if _coarse(purpose):
