@@ -12,7 +12,7 @@ from lmd_trialsim.designs.allocation import Share
 from lmd_trialsim.designs.arm_analyses import ArmAnalysis
 from lmd_trialsim.evidence.quantities import PlainProbability, Spec
 from lmd_trialsim.kernel.blocks import take_place
-from lmd_trialsim.kernel.desk import Desk
+from lmd_trialsim.kernel.by_reference import replaced
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import forget_arms, is_open
 from lmd_trialsim.kernel.seams import (
@@ -288,11 +288,7 @@ def write_shares_by_early(source: EarlyEndpoint, rule, plan, desk):
 @kernel
 def _early_view(desk):
     """Return the desk with the early endpoint in the place of the design's."""
-    return Desk(
-        desk.state, desk.early_patients, desk.cells, desk.early_arms, desk.early_patients, desk.early_arms, desk.clock,
-        desk.coming, desk.work, desk.order, desk.answers, desk.replies, desk.scratch, desk.memory_key, desk.memory,
-        desk.sorted, desk.by_stratum,
-    )  # fmt: skip
+    return replaced(replaced(desk, "patients", desk.early_patients), "arms", desk.early_arms)
 
 
 @note_early.case

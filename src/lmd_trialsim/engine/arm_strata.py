@@ -13,7 +13,8 @@ from lmd_trialsim.engine import arm_outcomes as column
 from lmd_trialsim.engine.arm_plan import ClosingStrata
 from lmd_trialsim.engine.arm_trial import answers_of_arm, end_arm, log_answers, log_known, log_place, look_of
 from lmd_trialsim.engine.cell_plan import verdict_on_cell
-from lmd_trialsim.kernel.desk import ADMITS, ENDED, LAST, SHUT, SHUTS, Desk
+from lmd_trialsim.kernel.by_reference import replaced
+from lmd_trialsim.kernel.desk import ADMITS, ENDED, LAST, SHUT, SHUTS
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.randomising import OpenThroughout, forget_arms, runs
 from lmd_trialsim.kernel.rules import GO_ON
@@ -37,11 +38,7 @@ from lmd_trialsim.kernel.seams import (
 @kernel
 def view_of(desk, patients, arms):
     """Return the desk with other patients and arms."""
-    return Desk(
-        desk.state, patients, desk.cells, arms, desk.early_patients, desk.early_arms, desk.clock, desk.coming,
-        desk.work, desk.order, desk.answers, desk.replies, desk.scratch, desk.memory_key, desk.memory, desk.sorted,
-        desk.by_stratum,
-    )  # fmt: skip
+    return replaced(replaced(desk, "patients", patients), "arms", arms)
 
 
 @kernel

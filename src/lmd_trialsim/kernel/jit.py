@@ -20,6 +20,7 @@ from numba.core.errors import TypingError
 from numba.core.types.misc import unliteral
 from numba.extending import overload
 
+from lmd_trialsim.kernel import by_reference  # noqa: F401 (kernels are handed plans so)
 from lmd_trialsim.kernel.inner import InnerCompiler
 
 PACKAGE = Path(__file__).resolve().parent.parent
