@@ -1,0 +1,117 @@
+"""`lmd-trialsim check`: the posteriors that rules look at, beside those of PyMC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lmd_trialsim.commands.given import (
+    SEED,
+    THREADS,
+    Refusal,
+    chosen,
+    opened,
+    the_designs,
+    the_file,
+    the_format,
+    the_truths,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmd_trialsim.scenario import Scenario
+
+DIFFERS = 1
+HARD_ONES = 8  # of a design, about
+
+
+@click.command("check", short_help="The posteriors that rules look at, beside PyMC's.")
+@the_file
+@the_designs
+@the_truths
+@click.option(
+    "--data-sets", type=whole(1, 10_000), default="20", show_default=True, metavar="N",
+    help="Data sets at looks of simulated trials, for each design; hard ones are added.",
+)  # fmt: skip
+@click.option("--seed", type=SEED, metavar="N", help="The seed; the scenario's if not said.")
+@click.option("--threads", type=THREADS, metavar="N", help="Chains at work at a time; the draws do not depend on it.")
+@the_format
+@click.option("--out", "out", metavar="DIR", help="Also write check.json, check.csv and scenario.yaml there.")
+def command(
+    *,
+    file: str,
+    designs: tuple[str, ...],
+    truths: tuple[str, ...],
+    data_sets: int,
+    seed: int | None,
+    threads: int | None,
+    form: str,
+    out: str | None,
+) -> None:
+    """\b
+    lmd-trialsim check trial.yaml --design bayesian --data-sets 50
+                          data       largest           average
+                          sets    difference    z   difference  verdict
+    P(hazard ratio < 1)     56  0.021 ± 0.008  2.6  0.001 ± 0.001  agrees
+    0 of 50 decisions would have been otherwise
+    ...
+
+    Write the model of each Bayesian design of FILE a second time, in PyMC; sample it for data at looks of simulated
+    trials and for hard data (nobody responds, everybody does, one patient, an empty arm), and compare every probability
+    that a rule looks at, and the estimate and its limits. A fit whose chains have not mixed is not trusted, and told.
+    Status 0 where all agree, 1 where a number differs or a fit is not trusted, 2 where nothing can be compared.
+    """
+    from lmd_trialsim.second_opinion.sampling import NotInstalledError, versions
+
+    path, scenario = opened(file)
+    designs_, truths_ = chosen(scenario, designs, truths)
+    seed = scenario.run.seed if seed is None else seed
+    folder = _prepared(out, path) if out is not None else None
+    try:
+        programs = versions()
+    except NotInstalledError as missing:
+        raise Refusal(f"check {missing}") from None
+    from lmd_trialsim.commands.progress import watched
+    from lmd_trialsim.posterior_checks.checking import check
+    from lmd_trialsim.report import checked, page
+    from lmd_trialsim.simulation import available_threads
+
+    try:
+        with watched(len(designs_) * (data_sets + HARD_ONES)) as told:
+            found = check(
+                scenario, designs_, truths_, data_sets=data_sets, seed=seed, cores=threads or available_threads(),
+                told=told,
+            )  # fmt: skip
+    except (ValueError, MemoryError) as failed:
+        raise Refusal(f"{path} cannot be checked. {failed}") from None
+    if not found.designs:
+        raise Refusal("\n".join(f"{one.design}: {one.why}, so there is nothing to compare." for one in found.without))
+    document = checked.to_json(scenario, found, seed, programs)
+    table = checked.to_csv(scenario, found, seed, programs)
+    if folder is not None:
+        _write(folder, path, document, table)
+    if form == "table":
+        page.show(*checked.parts(scenario, found, seed, programs))
+    else:
+        page.say(document if form == "json" else table)
+    if not found.agrees:
+        click.get_current_context().exit(DIFFERS)
+
+
+CHECK, CHECK_TABLE = "check.json", "check.csv"
+
+
+def _prepared(folder: str, path: Path) -> Path:
+    """Return the folder that the files go to, or refuse before anything is sampled."""
+    from lmd_trialsim.commands.written import prepared
+
+    return prepared(folder, path)
+
+
+def _write(folder: Path, path: Path, document: str, table: str) -> None:
+    from lmd_trialsim.commands.written import SCENARIO, write_all
+
+    write_all(folder, {CHECK: document.encode(), CHECK_TABLE: table.encode(), SCENARIO: path.read_bytes()})
