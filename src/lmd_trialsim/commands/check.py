@@ -20,6 +20,7 @@ from lmd_trialsim.commands.given import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lmd_trialsim.scenario import Scenario
@@ -36,6 +37,14 @@ HARD_ONES = 8  # of a design, about
     "--data-sets", type=whole(1, 10_000), default="20", show_default=True, metavar="N",
     help="Data sets at looks of simulated trials, for each design; hard ones are added.",
 )  # fmt: skip
+@click.option(
+    "--calibration", is_flag=True,
+    help="Simulation-based calibration of the fast posteriors instead: no PyMC is needed.",
+)  # fmt: skip
+@click.option(
+    "--ranks", type=whole(1_000, 1_000_000), default="10000", show_default=True, metavar="N",
+    help="Ranks of each number, with --calibration.",
+)  # fmt: skip
 @click.option("--seed", type=SEED, metavar="N", help="The seed; the scenario's if not said.")
 @click.option("--threads", type=THREADS, metavar="N", help="Chains at work at a time; the draws do not depend on it.")
 @the_format
@@ -46,6 +55,8 @@ def command(
     designs: tuple[str, ...],
     truths: tuple[str, ...],
     data_sets: int,
+    calibration: bool,
+    ranks: int,
     seed: int | None,
     threads: int | None,
     form: str,
@@ -70,6 +81,9 @@ def command(
     designs_, truths_ = chosen(scenario, designs, truths)
     seed = scenario.run.seed if seed is None else seed
     folder = _prepared(out, path) if out is not None else None
+    if calibration:
+        _calibrate(scenario, path, designs_, truths_[0], ranks=ranks, seed=seed, form=form, folder=folder)
+        return
     try:
         programs = versions()
     except NotInstalledError as missing:
@@ -95,6 +109,33 @@ def command(
         _write(folder, path, document, table)
     if form == "table":
         page.show(*checked.parts(scenario, found, seed, programs))
+    else:
+        page.say(document if form == "json" else table)
+    if not found.agrees:
+        click.get_current_context().exit(DIFFERS)
+
+
+def _calibrate(
+    scenario: Scenario, path: Path, designs: Sequence[str], truth: str, *, ranks: int, seed: int, form: str,
+    folder: Path | None,
+) -> None:  # fmt: skip
+    """Rank parameters drawn from the priors by the fast posteriors."""
+    from lmd_trialsim.commands.progress import watched
+    from lmd_trialsim.posterior_checks.calibrating import calibrated
+    from lmd_trialsim.report import page, ranked
+
+    try:
+        with watched(len(designs)) as told:
+            found = calibrated(scenario, designs, truth, ranks=ranks, seed=seed, told=told)
+    except (ValueError, MemoryError) as failed:
+        raise Refusal(f"{path} cannot be calibrated. {failed}") from None
+    if not found.numbers:
+        raise Refusal("\n".join(f"{one.design}: {one.why}, so there is nothing to rank." for one in found.without))
+    document, table = ranked.to_json(scenario, found, seed, ranks), ranked.to_csv(scenario, found, seed, ranks)
+    if folder is not None:
+        _write(folder, path, document, table)
+    if form == "table":
+        page.show(*ranked.parts(scenario, found, seed, ranks))
     else:
         page.say(document if form == "json" else table)
     if not found.agrees:

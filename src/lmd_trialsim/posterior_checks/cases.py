@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from lmd_trialsim.answers import Answer
 from lmd_trialsim.second_opinion.sampling import Twin
 
 Array = NDArray[np.float64]
+Data = Mapping[str, NDArray[Any]]
+"""What a model in PyMC is given, by name."""
 
 PROBABILITY, MEAN, QUANTILE = "probability", "mean", "quantile"
 
@@ -29,6 +31,7 @@ class Asked(NamedTuple):
     month: float = 0.0  # of a survival
     twin: int = 0  # of the design's models
     approximate: str = ""  # why the fast number is not meant to be that of the posterior
+    where: str = ""  # the basket, or arm, as people read it
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -40,13 +43,14 @@ class Decision(NamedTuple):
     """Rules asked of one thing at a look: of each, what its conditions saw, and which number of the case that is."""
 
     rules: tuple[tuple[tuple[Answer, int | None], ...], ...]
+    where: str = ""  # the basket, or arm
 
 
 class Case(NamedTuple):
     """A data set at a look, or a hard one, which decides nothing."""
 
     label: str
-    data: tuple[Mapping[str, Array], ...]  # for each of the design's models
+    data: tuple[Data, ...]  # for each of the design's models
     asked: tuple[Asked, ...]
     decisions: tuple[Decision, ...] = ()
     hard: bool = False

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.posterior_checks.cases import MEAN, PROBABILITY, Asked, Case, NoTwin, Subject
+from lmd_trialsim.posterior_checks.of_baskets import subject_of_baskets
 from lmd_trialsim.posterior_checks.of_trials import subject_of_trial
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.second_opinion import diagnostics
@@ -66,7 +67,7 @@ def subject_of(
     """Return a design with its data sets; and which of its posteriors have no model in PyMC."""
     spec = scenario.designs[design]
     if isinstance(spec, Basket):
-        return None, [NoTwin(design, f"no PyMC model of {spec.analysis.kind} in baskets")]
+        return subject_of_baskets(scenario, design, truths, number, seed)
     if isinstance(spec, Platform):
         return None, [NoTwin(design, f"no PyMC model of {spec.analysis.kind} on platforms")]
     return subject_of_trial(scenario, design, truths, number, seed)
@@ -106,7 +107,16 @@ def checked(subject: Subject, seed: int, fitter: Fitter, told: Callable[[int], N
         fits.append(Fitted(case.label, case.hard, why_not))
         sampled = [_sampled(subject.twins[one.twin], each[one.twin], one) for one in case.asked]
         compared += [
-            Compared(one.number, case.label, one.fast, value, error, each[one.twin].why_not, one.approximate)
+            Compared(
+                one.number,
+                _at(case, one.where),
+                one.fast,
+                value,
+                error,
+                each[one.twin].why_not,
+                one.approximate,
+                number,
+            )
             for one, (value, error) in zip(case.asked, sampled, strict=True)
         ]
         if not why_not:
@@ -125,12 +135,16 @@ def checked(subject: Subject, seed: int, fitter: Fitter, told: Callable[[int], N
     )
 
 
+def _at(case: Case, where: str) -> str:
+    return f"{case.label}, {where}" if where else case.label
+
+
 def _sampled(twin: Twin, fit: Fit, asked: Asked) -> tuple[float, float]:
     """Return the sampled number and its error."""
     drawn = twin.quantity(fit.draws, asked.quantity, asked.cell, asked.month)
     if asked.kind == PROBABILITY:
         above = drawn.above(asked.bound)
-        return diagnostics.probability_and_error(1.0 - above if asked.below else above)
+        return diagnostics.probability_and_error(1.0 - above if asked.below else above, asked.fast)
     if asked.kind == MEAN:
         return diagnostics.mean_and_error(drawn.mean())
     return diagnostics.quantile_and_error(drawn.values[0], asked.bound)
@@ -143,6 +157,6 @@ def _flips(case: Case, sampled: Sequence[tuple[float, float]]) -> Iterator[Flip]
             [(answer, *(nothing if place is None else sampled[place])) for answer, place in rule]
             for rule in decision.rules
         ]
-        flip = flip_of(case.label, rules)
+        flip = flip_of(_at(case, decision.where), rules)
         if flip is not None:
             yield flip

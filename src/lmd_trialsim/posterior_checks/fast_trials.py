@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmd_trialsim.analyses.questions import NoQuestion, Questions, TabulatedQuestions
-from lmd_trialsim.designs.generic import General
 from lmd_trialsim.designs.rules import Rule
 from lmd_trialsim.kernel.desk import Desk, new_desk
 from lmd_trialsim.kernel.jit import canonical, door
 from lmd_trialsim.kernel.random import Stream
 from lmd_trialsim.kernel.seams import answer_all, estimate
+from lmd_trialsim.lowering import Setting
 from lmd_trialsim.scenario import Scenario
 
 Array = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Known(NamedTuple):
             np.bincount(people.arm, minlength=arms),
             np.zeros(arms, np.int64),
             np.bincount(people.arm, people.status, arms).astype(np.int64),
-            np.bincount(people.arm, people.follow, arms),
+            np.bincount(people.arm, people.follow, arms).astype(float),
             people,
         )
 
@@ -100,9 +100,7 @@ class FastTrial:
 
     def __init__(self, scenario: Scenario, design: str, truth: str, rules: Sequence[Rule]) -> None:
         """Make the first conditions of these rules, each a probability, the questions."""
-        spec = scenario.designs[design]
-        assert isinstance(spec, General) or hasattr(spec, "general")
-        general = spec.general().model_copy(update={"rules": list(rules)})  # type: ignore[union-attr]
+        general: Any = Setting.of(scenario, design).design.model_copy(update={"rules": list(rules)})
         plan: Any = scenario.with_design(design, general).plan(design, truth)
         self.plan = plan
         self._place = plan.rules.conditions["question"]
@@ -116,30 +114,38 @@ class FastTrial:
 
     def answers(self, data: Sequence[Known]) -> Array:
         """Return the answers, (data sets, rules); NaN where the design can't tell."""
-        arrays = _arrays(data)
-        questions = self.plan.questions
+        return self._answers(*_arrays(data))
+
+    def answers_of_arrays(self, counts: Whole, months: Array) -> Array:
+        """Return the same of (patients, responses, events), (data sets, arms, 3), and months, (data sets, arms)."""
+        sets = len(counts)
+        nobody = np.zeros(sets + 1, np.int64), np.zeros((0, 3), np.int64), np.zeros(0)
+        return self._answers(np.ascontiguousarray(counts), np.ascontiguousarray(months), *nobody)
+
+    def _answers(self, *arrays: Any) -> Array:
+        questions, sets = self.plan.questions, len(arrays[0])
         if isinstance(questions, TabulatedQuestions):
-            found = np.full((len(data), len(questions.values)), np.nan)
-            _ask(questions, np.ones((len(questions.values), 1), np.int64), self._desk(data), *arrays, found)
+            found = np.full((sets, len(questions.values)), np.nan)
+            _ask(questions, np.ones((len(questions.values), 1), np.int64), self._desk(*arrays), *arrays, found)
             return found[:, self._place]
         columns = []
         while isinstance(questions, Questions):
-            found = np.full((len(data), 1), np.nan)
+            found = np.full((sets, 1), np.nan)
             alone = canonical(Questions(questions.first, NoQuestion(0)))
-            _ask(alone, np.ones((1, 1), np.int64), self._desk(data), *arrays, found)
+            _ask(alone, np.ones((1, 1), np.int64), self._desk(*arrays), *arrays, found)
             columns.append(found[:, 0])
             questions = questions.rest
         return np.stack(columns, axis=1)[:, self._place]
 
     def estimates(self, data: Sequence[Known]) -> Array:
         """Return estimate and limits, (data sets, 3)."""
-        found = np.full((len(data), 3), np.nan)
-        _estimate(self.plan.estimator, self._desk(data), *_arrays(data), found)
+        found, arrays = np.full((len(data), 3), np.nan), _arrays(data)
+        _estimate(self.plan.estimator, self._desk(*arrays), *arrays, found)
         return found
 
-    def _desk(self, data: Sequence[Known]) -> Desk:
-        most = max(max(int(known.patients.sum()), len(known.people.arm)) for known in data)
-        desk = new_desk(most, len(data[0].patients), self._strata, max(len(self._place), 1) + 8)
+    def _desk(self, counts: Whole, months: Array, first: Whole, *_: Any) -> Desk:
+        most = max(int(counts[:, :, 0].sum(axis=1).max()), int(np.diff(first).max()))
+        desk = new_desk(most, months.shape[1], self._strata, max(len(self._place), 1) + 8)
         desk.answers[:] = np.nan
         return desk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from lmd_trialsim.posterior_checks.cases import (
     Asked,
     Case,
     Collector,
+    Data,
     Decision,
     NoTwin,
     Subject,
@@ -106,11 +107,11 @@ class _Trial:
             label = f"{quantity.replace('_', ' ')}, {words}"
             yield Asked(label, kind, quantity, 0, value, share, False, 0.0, twin, approximate)
 
-    def data(self, known: Known) -> tuple[Mapping[str, Array], ...]:
+    def data(self, known: Known) -> tuple[Data, ...]:
         """Return what each model is given."""
         return tuple(self._data(analysis, known) for analysis in self.analyses)
 
-    def _data(self, analysis: Any, known: Known) -> Mapping[str, Array]:
+    def _data(self, analysis: Any, known: Known) -> Data:
         if isinstance(analysis, BetaBinomial):
             return {"patients": known.patients, "responses": known.responses}
         if isinstance(analysis, Cox):

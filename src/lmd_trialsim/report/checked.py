@@ -32,10 +32,8 @@ MOST_TOLD = 5
 def parts(scenario: Scenario, found: Check, seed: int, versions: Mapping[str, str]) -> Iterator[RenderableType]:
     """Yield what is printed."""
     yield page.heading(scenario.title)
-    sampler = ", ".join(f"{name} {version}" for name, version in versions.items())
-    yield page.prose(
-        f"scenario {scenario.digest()}, seed {seed}, version {__version__}, {sampler}, {CHAINS} chains of {DRAWS:,} draws"
-    )
+    programs = ", ".join(f"{name} {version}" for name, version in {"version": __version__, **versions}.items())
+    yield page.prose(f"scenario {scenario.digest()}, seed {seed}, {programs}, {CHAINS} chains of {DRAWS:,} draws")
     for one in found.designs:
         yield from _design(one)
     if found.without:
@@ -59,7 +57,7 @@ def _design(one: Checked) -> Iterator[RenderableType]:
         f"{len(one.fits) - len(failed)} of {page.count(len(one.fits), 'fit')} trusted"
     )
     yield page.grid(
-        ["", "data\nsets", "largest\ndifference", "\nz", "average\ndifference", "\nverdict"],
+        ["", "\ncompared", "largest\ndifference", "\nz", "average\ndifference", "\nverdict"],
         [_row(summary) for summary in one.summaries],
     )
     for fit in failed[:MOST_TOLD]:

@@ -1,4 +1,4 @@
-"""A fast number beside a sampled one: how far apart, by how many errors, and whether anything would be decided otherwise.
+"""A fast number beside a sampled one: how far apart, by how many errors, and what would be decided.
 
 Plain arithmetic; nothing here needs PyMC.
 """
@@ -27,6 +27,7 @@ class Compared(NamedTuple):
     error: float
     why_not: str = ""  # the fit is not trusted
     approximate: str = ""
+    fit: int = 0  # numbers of one fit go together
 
     @property
     def difference(self) -> float:
@@ -63,11 +64,15 @@ class Summary(NamedTuple):
 
 
 def summary_of(number: str, found: Sequence[Compared]) -> Summary:
-    """Return what is said of one number; it differs where one data set does, or all of them together in one direction."""
+    """Return what is said of one number; it differs where one data set does, or all do on average."""
     trusted = [one for one in found if not one.why_not]
     n = max(len(trusted), 1)
     mean = math.fsum(one.difference for one in trusted) / n
-    mean_error = math.sqrt(math.fsum(one.error**2 for one in trusted)) / n
+    # Numbers of one fit may lie off together: their errors are added, those of different fits in squares.
+    of_fits: dict[int, float] = {}
+    for one in trusted:
+        of_fits[one.fit] = of_fits.get(one.fit, 0.0) + one.error
+    mean_error = math.hypot(*of_fits.values()) / n
     approximate = found[0].approximate
     verdicts = {one.verdict for one in found}
     differs = DIFFERS in verdicts or (not approximate and not abs(mean) <= SIGMAS * mean_error)

@@ -26,7 +26,7 @@ def cox(mean: float, sd: float, most: int) -> Twin:
             treated, had_event = pm.Data("treated", np.zeros(most)), pm.Data("had_event", np.zeros(most))
             at_risk = pm.Data("at_risk", np.zeros((most, most)))
             log_ratio = pm.Normal("log_hazard_ratio", mean, sd)
-            of_risk_set = pm.math.dot(at_risk, pm.math.exp(log_ratio * treated))
+            of_risk_set = (at_risk * pm.math.exp(log_ratio * treated)).sum(axis=1)
             # Rows without an event add the log of 1.
             pm.Potential(
                 "partial", (had_event * (log_ratio * treated - pm.math.log(of_risk_set + 1.0 - had_event))).sum()
@@ -45,7 +45,7 @@ def _of_cox(draws: Draws, quantity: str, arm: int, month: float) -> Weighted:
 def partial_likelihood_data(
     arm: NDArray[np.int64], stratum: NDArray[np.int64], follow: Array, status: NDArray[np.int64], most: int
 ) -> dict[str, Array]:
-    """Return the data of the twin. All (patients,): arm 1 is the treatment; months followed; 1 where the event was seen.
+    """Return the data of the twin. All (patients,): arm 1 is the treatment; follow, months; status 1 after an event.
 
     Of an analysis that is not stratified all strata are the same.
     """

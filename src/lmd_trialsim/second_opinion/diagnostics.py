@@ -83,14 +83,18 @@ def mean_and_error(draws: Array) -> tuple[float, float]:
     return float(draws.mean()), float(draws.std(ddof=1) / math.sqrt(_size(draws)))
 
 
-def probability_and_error(draws: Array) -> tuple[float, float]:
+def probability_and_error(draws: Array, answer: float) -> tuple[float, float]:
     """Return the mean of probabilities, or of zeros and ones, (chains, draws), and its standard error.
 
-    Draws that (nearly) all agree have seen less of the spread than there is: that of one more draw that does not is
-    added to it.
+    The error is the larger of that by the spread of the draws and that which they would have if the probability were
+    `answer`, the number on trial (a score test: draws that nearly all agree have seen less of the spread than there
+    is); and one more draw that does not agree is added.
     """
-    size = _size(draws)
-    return float(draws.mean()), math.sqrt((float(draws.var()) + 1.0 / size) / size)
+    size, mean, variance = _size(draws), float(draws.mean()), float(draws.var())
+    of_single_draws = mean * (1.0 - mean)
+    share = min(variance / of_single_draws, 1.0) if of_single_draws > 0.0 else 1.0
+    variance = max(variance, share * answer * (1.0 - answer))
+    return mean, math.sqrt((variance + 1.0 / size) / size)
 
 
 def quantile_and_error(draws: Array, share: float) -> tuple[float, float]:
