@@ -102,7 +102,7 @@ def ranks_between(draw: np.random.Generator, truths: Array, bounds: Array, above
     below = np.concatenate([np.zeros((len(truths), 1)), 1.0 - above, np.ones((len(truths), 1))], axis=1)
     place = np.searchsorted(bounds, truths)
     low, high = (np.take_along_axis(below, (place + i)[:, None], axis=1)[:, 0] for i in (0, 1))
-    return np.clip(low + draw.uniform(size=len(truths)) * (high - low), 0.0, 1.0)
+    return np.asarray(np.clip(low + draw.uniform(size=len(truths)) * (high - low), 0.0, 1.0))
 
 
 def bounds_from(draws: Array) -> Array:

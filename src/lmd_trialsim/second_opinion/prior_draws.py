@@ -19,8 +19,8 @@ def draw_mixture(draw: np.random.Generator, parts: Parts, family: str, size: int
     weight, one, two = np.array(parts, float).T
     part = draw.choice(len(weight), size, p=weight / weight.sum())
     if family == "beta":
-        return draw.beta(one[part], two[part])
-    return draw.gamma(one[part]) / two[part] if family == "gamma" else draw.normal(one[part], two[part])
+        return np.asarray(draw.beta(one[part], two[part]))
+    return np.asarray(draw.gamma(one[part]) / two[part] if family == "gamma" else draw.normal(one[part], two[part]))
 
 
 def draw_between(draw: np.random.Generator, prior: Any, size: int) -> Array:
