@@ -38,6 +38,8 @@ from lmd_trialsim.second_opinion.uniformity import LEVEL, Uniformity, uniformity
 Array = NDArray[np.float64]
 
 BOUNDS = 19
+BOUNDS_OF_HIERARCHIES = 5
+"""Of rates: their tables are graded about each bound of each basket, and take a second to build for one."""
 FOLLOWED = 12.0
 """Months that patients of a time to an event are followed for at most, each by a uniform share of it."""
 
@@ -228,11 +230,14 @@ def _of_baskets(scenario: Scenario, design: str, truth: str, ranks: int, draw: n
 def _ranks_of_baskets(setting: BasketSetting, truth: str, ranks: int, draw: np.random.Generator) -> Ranks:
     values = _values_of_baskets(setting, 2 * ranks, draw)
     values, of_bounds = values[:ranks], values[ranks:]
-    quantiles = np.arange(1, BOUNDS + 1) / (BOUNDS + 1)
+    hierarchical = isinstance(setting.design.analysis, HierarchicalSpec | Exnex)
+    number = BOUNDS_OF_HIERARCHIES if hierarchical and setting.measure is RATE else BOUNDS
+    quantiles = np.arange(1, number + 1) / (number + 1)
     least, most = (1e-9, 1.0 - 1e-9) if setting.measure is RATE else (1e-9, 1e6)
     bounds = np.clip(np.quantile(of_bounds, quantiles, axis=0), least, most)  # (bounds, baskets)
     data = _data_of_baskets(setting, values, draw)
-    tails, _ = FastBaskets(setting, truth, bounds).answers_of_arrays(*data)  # (ranks, bounds, baskets)
+    patients = {int(n) for n in np.unique(data[0][:, 0])}
+    tails, _ = FastBaskets(setting, truth, bounds, sorted(patients)).answers_of_arrays(*data)  # (ranks, bounds, baskets)
     for basket, name in enumerate(setting.baskets):
         own = bounds[:, basket]
         yield f"{setting.measure.spoken}, {name}", ranks_between(draw, values[:, basket], own, tails[:, :, basket])
@@ -260,10 +265,11 @@ def _values_of_baskets(setting: BasketSetting, size: int, draw: np.random.Genera
 
 
 def _data_of_baskets(setting: BasketSetting, values: Array, draw: np.random.Generator) -> tuple[Any, Any]:
-    """Return counts (ranks, 3, arms, baskets) and months (ranks, arms, baskets) of any numbers of patients."""
+    """Return counts (ranks, 3, arms, baskets) and months (ranks, arms, baskets) by basket."""
     size, baskets = values.shape
     arms, most = len(setting.arms), np.array(setting.most)
-    patients = draw.integers(0, most // arms + 1, (size, arms, baskets))
+    # Full baskets, and now and then an empty one.
+    patients = np.broadcast_to(most // arms, (size, arms, baskets)) * (draw.uniform(size=(size, 1, baskets)) > 0.1)
     analysis: Any = setting.design.analysis
     nothing = np.zeros_like(patients)
     if setting.measure in (RATE, ODDS_RATIO):

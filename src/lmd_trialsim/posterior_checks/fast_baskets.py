@@ -41,12 +41,15 @@ def _ask(model, desk, counts, months, tails, means):  # type: ignore[no-untyped-
 
 
 class FastBaskets:
-    """The analysis of a basket design, made ready for all numbers of patients and bounds (bounds, baskets)."""
+    """The analysis of a basket design, made ready for bounds (bounds, baskets).
 
-    def __init__(self, setting: BasketSetting, truth: str, bounds: Array) -> None:
+    numbers: of patients that a basket may have; as many as the design allows where they are not said.
+    """
+
+    def __init__(self, setting: BasketSetting, truth: str, bounds: Array, numbers: Sequence[int] = ()) -> None:
+        occurring = sorted(numbers) or list(range(max(setting.most) + 1))
         frame = frame_of(setting, truth)
-        every = list(range(max(setting.most) + 1))
-        frame = frame._replace(occurring=every, bounds=np.asarray(bounds, float), judged=len(bounds))
+        frame = frame._replace(occurring=occurring, bounds=np.asarray(bounds, float), judged=len(bounds))
         self._model, self._scratch = setting.design.analysis.model(frame)
         self._bounds = len(bounds)
 
