@@ -237,7 +237,9 @@ def _ranks_of_baskets(setting: BasketSetting, truth: str, ranks: int, draw: np.r
     bounds = np.clip(np.quantile(of_bounds, quantiles, axis=0), least, most)  # (bounds, baskets)
     data = _data_of_baskets(setting, values, draw)
     patients = {int(n) for n in np.unique(data[0][:, 0])}
-    tails, _ = FastBaskets(setting, truth, bounds, sorted(patients)).answers_of_arrays(*data)  # (ranks, bounds, baskets)
+    tails, _ = FastBaskets(setting, truth, bounds, sorted(patients)).answers_of_arrays(
+        *data
+    )  # (ranks, bounds, baskets)
     for basket, name in enumerate(setting.baskets):
         own = bounds[:, basket]
         yield f"{setting.measure.spoken}, {name}", ranks_between(draw, values[:, basket], own, tails[:, :, basket])

@@ -11,6 +11,7 @@ from lmd_trialsim.designs.basket import Basket
 from lmd_trialsim.designs.platform import Platform
 from lmd_trialsim.posterior_checks.cases import MEAN, PROBABILITY, Asked, Case, NoTwin, Subject
 from lmd_trialsim.posterior_checks.of_baskets import subject_of_baskets
+from lmd_trialsim.posterior_checks.of_platforms import subject_of_platform
 from lmd_trialsim.posterior_checks.of_trials import subject_of_trial
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.second_opinion import diagnostics
@@ -69,7 +70,7 @@ def subject_of(
     if isinstance(spec, Basket):
         return subject_of_baskets(scenario, design, truths, number, seed)
     if isinstance(spec, Platform):
-        return None, [NoTwin(design, f"no PyMC model of {spec.analysis.kind} on platforms")]
+        return subject_of_platform(scenario, design, truths, number, seed)
     return subject_of_trial(scenario, design, truths, number, seed)
 
 

@@ -60,6 +60,8 @@ def twin_of_baskets(analysis: Any, places: Sequence[Place], measure: Measure) ->
         case GammaCellsSpec(pooled=False):
             twin = gamma_exponential(priors_by_name(analysis, names))
             return Twin(twin.name, twin.build, _of_medians)
+        case GammaCellsSpec():
+            return pooled_hazard(parts_of(analysis.prior), len(names))
         case HierarchicalSpec() | CalibratedHierarchicalSpec() | Exnex():
             hierarchy = hierarchy_of(analysis, places, measure)
             return Twin(
@@ -231,6 +233,21 @@ def pooled(parts: Parts, baskets: int) -> Twin:
 def _of_the_one_rate(draws: Draws, quantity: str, basket: int, month: float) -> Weighted:
     del quantity, basket, month
     return Weighted.of(draws["rate"])
+
+
+def pooled_hazard(parts: Parts, baskets: int) -> Twin:
+    """Return one hazard for all baskets, gamma."""
+
+    def build() -> Any:
+        import pymc as pm
+
+        with pm.Model() as model:
+            events, months = pm.Data("events", np.full(baskets, 3.0)), pm.Data("months", np.full(baskets, 9.0))
+            hazard = mixed("hazard_0", parts, pm.Gamma)
+            pm.Potential("times", _poisson(events, months, pm.math.log(hazard)).sum())
+        return model
+
+    return Twin("pooled", build, lambda draws, quantity, _basket, month: _of_medians(draws, quantity, 0, month))
 
 
 def _of_medians(draws: Draws, quantity: str, basket: int, month: float) -> Weighted:
