@@ -1,4 +1,4 @@
-"""Verdicts, summaries and flips: plain arithmetic; and a whole check with samplers that are known to be right or wrong."""
+"""Verdicts, summaries and flips: plain arithmetic; and a whole check with samplers known to be right or wrong."""
 
 import math
 
@@ -73,6 +73,7 @@ class Exact:
     """Draws from the conjugate posterior, and what its gates are made to say."""
 
     def __init__(self, twin, gates=GOOD, more=0):
+        assert twin.name == "beta_binomial"
         self.gates, self.more = gates, more
 
     def fit(self, data, seed):

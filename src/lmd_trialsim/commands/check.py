@@ -20,7 +20,7 @@ from lmd_trialsim.commands.given import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lmd_trialsim.scenario import Scenario
@@ -48,7 +48,9 @@ HARD_ONES = 8  # of a design, about
 @click.option("--seed", type=SEED, metavar="N", help="The seed; the scenario's if not said.")
 @click.option("--threads", type=THREADS, metavar="N", help="Chains at work at a time; the draws do not depend on it.")
 @the_format
-@click.option("--out", "out", metavar="DIR", help="Also write check.json, check.csv and scenario.yaml there.")
+@click.option(
+    "--out", "out", metavar="DIR", help="Also write check.json, check.csv, check.svg and scenario.yaml there."
+)
 def command(
     *,
     file: str,
@@ -90,7 +92,7 @@ def command(
         raise Refusal(f"check {missing}") from None
     from lmd_trialsim.commands.progress import watched
     from lmd_trialsim.posterior_checks.checking import check
-    from lmd_trialsim.report import checked, page
+    from lmd_trialsim.report import check_plots, checked, page
     from lmd_trialsim.simulation import available_threads
 
     try:
@@ -106,7 +108,7 @@ def command(
     document = checked.to_json(scenario, found, seed, programs)
     table = checked.to_csv(scenario, found, seed, programs)
     if folder is not None:
-        _write(folder, path, document, table)
+        _write(folder, path, document, table, lambda: check_plots.of_check(found))
     if form == "table":
         page.show(*checked.parts(scenario, found, seed, programs))
     else:
@@ -122,7 +124,7 @@ def _calibrate(
     """Rank parameters drawn from the priors by the fast posteriors."""
     from lmd_trialsim.commands.progress import watched
     from lmd_trialsim.posterior_checks.calibrating import calibrated
-    from lmd_trialsim.report import page, ranked
+    from lmd_trialsim.report import check_plots, page, ranked
 
     try:
         with watched(len(designs)) as told:
@@ -133,7 +135,7 @@ def _calibrate(
         raise Refusal("\n".join(f"{one.design}: {one.why}, so there is nothing to rank." for one in found.without))
     document, table = ranked.to_json(scenario, found, seed, ranks), ranked.to_csv(scenario, found, seed, ranks)
     if folder is not None:
-        _write(folder, path, document, table)
+        _write(folder, path, document, table, lambda: check_plots.of_calibration(found))
     if form == "table":
         page.show(*ranked.parts(scenario, found, seed, ranks))
     else:
@@ -142,7 +144,7 @@ def _calibrate(
         click.get_current_context().exit(DIFFERS)
 
 
-CHECK, CHECK_TABLE = "check.json", "check.csv"
+CHECK, CHECK_TABLE, FIGURE = "check.json", "check.csv", "check.svg"
 
 
 def _prepared(folder: str, path: Path) -> Path:
@@ -152,7 +154,12 @@ def _prepared(folder: str, path: Path) -> Path:
     return prepared(folder, path)
 
 
-def _write(folder: Path, path: Path, document: str, table: str) -> None:
+def _write(folder: Path, path: Path, document: str, table: str, figure: Callable[[], bytes]) -> None:
     from lmd_trialsim.commands.written import SCENARIO, write_all
 
-    write_all(folder, {CHECK: document.encode(), CHECK_TABLE: table.encode(), SCENARIO: path.read_bytes()})
+    files = {CHECK: document.encode(), CHECK_TABLE: table.encode(), SCENARIO: path.read_bytes()}
+    try:
+        files[FIGURE] = figure()
+    except ImportError:
+        click.echo(f"{FIGURE} needs matplotlib: pip install 'lmd-trialsim[check]'", err=True)
+    write_all(folder, files)

@@ -123,8 +123,8 @@ def _hard(setting: BasketSetting, truth: str, seen: Sequence[Cells]) -> Iterator
         if c.probability_that is not None
     }
     named = dict(_data_sets(setting, usual))
-    numbers = {int(n) for cells in named.values() for n in cells.patients.ravel()}
-    tails, means = FastBaskets(setting, truth, np.array(bounds), sorted(numbers)).answers(list(named.values()))
+    occurring = {int(n) for cells in named.values() for n in cells.patients.ravel()}
+    tails, means = FastBaskets(setting, truth, np.array(bounds), sorted(occurring)).answers(list(named.values()))
     for (label, cells), of_bounds, of_baskets in zip(named.items(), tails, means, strict=True):
         numbers = Collector()
         for basket in range(len(setting.places)):

@@ -105,10 +105,12 @@ def _at_look(setting: PlatformSetting, label: str, look: Look) -> Case:
         rules = []
         for rule, answers in zip(setting.design.rules_of_arms, seen.answers, strict=True):
             held = []
-            conditions = rule.conditions or [None] * len(answers)  # a boundary has none
+            conditions: list[ArmCondition | None] = [*rule.conditions]
+            conditions += [None] * (len(answers) - len(conditions))  # a boundary has none
             for answer, condition in zip(answers, conditions, strict=False):
-                asks = condition is not None and condition.probability_that in QUANTITIES
-                found = numbers.add(_probability(condition, seen.arm, place, answer.value)) if asks else None
+                found = None
+                if condition is not None and condition.probability_that in QUANTITIES:
+                    found = numbers.add(_probability(condition, seen.arm, place, answer.value))
                 held.append((answer, found))
             rules.append(tuple(held))
         decisions.append(Decision(tuple(rules), seen.arm))

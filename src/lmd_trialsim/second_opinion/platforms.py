@@ -1,7 +1,7 @@
 """Arms of a platform in PyMC: each beside the control patients that it is compared with.
 
-The arms' own parameters come first, then that of each arm's controls: controls of different arms are different patients,
-or the same ones for several, and no two arms are asked of together.
+The arms' own parameters come first, then that of each arm's controls: no two arms are asked of together, so that it
+does not matter which control patients they share.
 """
 
 from __future__ import annotations

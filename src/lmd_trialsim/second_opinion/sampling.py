@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -118,11 +119,19 @@ def gates_of(draws: Mapping[str, Array], divergences: int) -> Gates:
     return Gates(float(worst[0].max()), float(worst[1].min()), float(worst[2].min()), divergences)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what is said of the future of ArviZ 0.23, and of a BLAS that no model here has a use for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+        yield
+
+
 def versions() -> dict[str, str]:
     """Return the versions of PyMC and its sampler. NotInstalledError where one is missing."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # ArviZ 0.23 says at each import that version 1 is coming
+        with _quiet():
             import nutpie
             import pymc
     except ImportError:
@@ -134,10 +143,11 @@ class Sampler:
     """A twin, compiled."""
 
     def __init__(self, twin: Twin, cores: int) -> None:
-        import nutpie
-
         self.twin, self.cores = twin, cores
-        self._compiled = nutpie.compile_pymc_model(twin.build(), backend="numba")
+        with _quiet():
+            import nutpie
+
+            self._compiled = nutpie.compile_pymc_model(twin.build(), backend="numba")
 
     def fit(self, data: Mapping[str, NDArray[Any]], seed: int) -> Fit:
         """Return the draws given the data; tried twice where the first try does not pass."""
