@@ -1,14 +1,17 @@
 """`check`: the calibration that needs no PyMC, what is refused, and how the comparison is printed."""
 
 import csv
+import io
 import json
 import sys
 
 import numpy as np
 import pytest
 from calling import BINARY, EVENTS, at_terminal, call, lines_of, refusal
+from rich.console import Console
 
 from lmd_trialsim.posterior_checks import checking
+from lmd_trialsim.report import page
 from lmd_trialsim.second_opinion import sampling
 from lmd_trialsim.second_opinion.sampling import Fit, Gates
 
@@ -62,6 +65,7 @@ class Exact:
 
     def __init__(self, twin, cores):
         assert twin.name == "beta_binomial"
+        assert cores >= 1
 
     def fit(self, data, seed):
         x, n = data["responses"][0] + self.more, data["patients"][0] + self.more
@@ -88,7 +92,7 @@ def test_a_check_that_agrees(exact, tmp_path):
     assert "simon: exact_binomial has no posterior" in told
     rows = list(csv.DictReader((tmp_path / "check.csv").open()))
     assert {row["verdict"] for row in rows} == {"agrees"}
-    assert {row["number"] for row in rows} == {"P(rate > 0.2)", "rate, mean", "rate, 2.5% limit", "rate, 97.5% limit"}
+    assert {row["number"] for row in rows} == {"P(rate > 0.2)", "rate, mean", "rate, 2.5%", "rate, 97.5%"}
     document = json.loads((tmp_path / "check.json").read_text())
     assert [number["verdict"] for number in document["designs"][0]["numbers"]] == ["agrees"] * 4
     assert len(document["designs"][0]["compared"]) == len(rows)
@@ -109,3 +113,10 @@ def test_a_fit_that_fails_is_never_silent(exact):
 def test_nothing_to_compare_is_refused(exact):
     (line,) = refusal("check", BINARY, "--design", "simon")
     assert line == "simon: exact_binomial has no posterior, so there is nothing to compare."
+
+
+def test_the_comparison_fits_80_columns(exact):
+    exact.setattr(page, "console", lambda: Console(width=80, file=io.StringIO(), color_system=None))
+    told = call(*CHECK).stdout
+    assert all(len(line) <= 80 for line in told.splitlines())
+    assert any(line.startswith("P(rate > 0.2) ") and line.endswith("agrees") for line in told.splitlines())

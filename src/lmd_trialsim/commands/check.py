@@ -66,9 +66,9 @@ def command(
 ) -> None:
     """\b
     lmd-trialsim check trial.yaml --design bayesian --data-sets 50
-                          data       largest           average
-                          sets    difference    z   difference  verdict
-    P(hazard ratio < 1)     56  0.021 ± 0.008  2.6  0.001 ± 0.001  agrees
+                                       largest  largest  z of
+                         compared   difference        z  mean  verdict
+    P(hazard ratio < 1)        56  0.021 ± 0.008     2.6   0.4  agrees
     0 of 50 decisions would have been otherwise
     ...
 

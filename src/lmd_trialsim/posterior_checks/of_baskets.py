@@ -46,10 +46,12 @@ def subject_of_baskets(
         truth = truths[i % len(truths)]
         trial = replay_baskets(scenario, design, truth, seed, i)
         judged = [look for look in trial.looks if any(one.look is not None for one in look.baskets)]
-        look = judged[(i // len(truths)) % len(judged)]
-        seen.append(_cells(setting, look))
-        cases.append(_at_look(setting, f"{truth}, replicate {i}, look {look.number}", look, seen[-1]))
-    return Subject(design, (twin,), (*cases, *_hard(setting, truths[0], seen))), []
+        if judged:
+            look = judged[(i // len(truths)) % len(judged)]
+            seen.append(_cells(setting, look))
+            cases.append(_at_look(setting, f"{truth}, replicate {i}, look {look.number}", look, seen[-1]))
+    hard = _hard(setting, truths[0], seen) if seen else ()
+    return Subject(design, (twin,), (*cases, *hard)), []
 
 
 def _cells(setting: BasketSetting, look: Look) -> Cells:

@@ -31,7 +31,7 @@ from lmd_trialsim.second_opinion.cox import partial_likelihood_data
 from lmd_trialsim.second_opinion.sampling import Twin
 from lmd_trialsim.second_opinion.trials import twin_of_trial
 
-LIMITS = ((MEAN, 0.0, "mean"), (QUANTILE, 0.025, "2.5% limit"), (QUANTILE, 0.975, "97.5% limit"))
+LIMITS = ((MEAN, 0.0, "mean"), (QUANTILE, 0.025, "2.5%"), (QUANTILE, 0.975, "97.5%"))
 
 
 class _Trial:

@@ -41,8 +41,8 @@ def parts(scenario: Scenario, found: Check, seed: int, versions: Mapping[str, st
         for one_without in found.without:
             yield page.inset(f"{one_without.design}: {one_without.why}")
     yield page.prose(
-        f"\nFast less sampled, ± the standard error of the sampled number; what is further apart than {SIGMAS:g} of "
-        "these, on one data set or on average, differs. A fit is trusted with R-hat up to "
+        f"\nFast less sampled, ± the standard error of the sampled number, z in such errors; what is further off than "
+        f"{SIGMAS:g} of these, on one data set or on average, differs. A fit is trusted with R-hat up to "
         f"{HIGHEST_R_HAT:g}, bulk and tail effective sample sizes from {FEWEST_EFFECTIVE:g}, and "
         f"{MOST_DIVERGENCES or 'no'} divergences."
     )
@@ -57,7 +57,7 @@ def _design(one: Checked) -> Iterator[RenderableType]:
         f"{len(one.fits) - len(failed)} of {page.count(len(one.fits), 'fit')} trusted"
     )
     yield page.grid(
-        ["", "\ncompared", "largest\ndifference", "\nz", "average\ndifference", "\nverdict"],
+        ["", "\ncompared", "largest\ndifference", "largest\nz", "z of\nmean", "\nverdict"],
         [_row(summary) for summary in one.summaries],
     )
     for fit in failed[:MOST_TOLD]:
@@ -80,7 +80,7 @@ def _row(one: Summary) -> list[str]:
         str(one.compared),
         _with_error(one.worst.difference, one.worst.error),
         f"{one.largest_z:.1f}",
-        _with_error(one.mean, one.mean_error),
+        f"{one.mean_z:.1f}",
         one.verdict,
     ]
 

@@ -14,7 +14,7 @@ from lmd_trialsim.answers import Answer
 SIGMAS = 5.0
 """Numbers that lie further apart than so many standard errors of the sampled one differ."""
 
-AGREES, DIFFERS, NOT_TRUSTED, APPROXIMATION = "agrees", "differs", "not trusted", "approximation"
+AGREES, DIFFERS, NOT_TRUSTED, APPROXIMATION = "agrees", "differs", "not trusted", "approximate"
 
 
 class Compared(NamedTuple):
@@ -41,7 +41,7 @@ class Compared(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """agrees, differs, not trusted; or approximation, where the difference is told and nothing is concluded."""
+        """agrees, differs, not trusted; or approximate, where the difference is told and nothing is concluded."""
         if self.why_not:
             return NOT_TRUSTED
         if self.approximate:
@@ -56,11 +56,16 @@ class Summary(NamedTuple):
     compared: int  # those of trusted fits
     not_trusted: int
     worst: Compared | None  # the largest difference among trusted fits
-    largest_z: float
+    largest_z: float  # of one data set
     mean: float  # of the differences, and its standard error
     mean_error: float
     verdict: str
     approximate: str
+
+    @property
+    def mean_z(self) -> float:
+        """The mean difference in standard errors."""
+        return self.mean / self.mean_error if self.mean_error > 0.0 else math.nan
 
 
 def summary_of(number: str, found: Sequence[Compared]) -> Summary:
