@@ -8,7 +8,7 @@ import numpy as np
 
 from lmd_trialsim.designs.platform import ArmCondition
 from lmd_trialsim.lowering_platforms import PlatformSetting
-from lmd_trialsim.platform_replay import Look, replay_platform
+from lmd_trialsim.platform_replay import Known, Look, replay_platform
 from lmd_trialsim.posterior_checks.cases import (
     MEAN,
     PROBABILITY,
@@ -21,6 +21,7 @@ from lmd_trialsim.posterior_checks.cases import (
     Subject,
     probability_label,
 )
+from lmd_trialsim.posterior_checks.fast_arms import FastArms
 from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.second_opinion.platforms import QUANTITIES, twin_of_arms
 
@@ -40,7 +41,7 @@ def subject_of_platform(
     why_not = _why_not(setting)
     if twin is None or why_not:
         return None, [NoTwin(design, why_not or f"no PyMC model of {setting.design.analysis.kind} on platforms")]
-    cases = []
+    cases, seen = [], []
     for i in range(number):
         truth = truths[i % len(truths)]
         trial = replay_platform(scenario, design, truth, seed, i)
@@ -48,7 +49,9 @@ def subject_of_platform(
         if judged:
             look = judged[(i // len(truths)) % len(judged)]
             cases.append(_at_look(setting, f"{truth}, replicate {i}, look {look.number}", look))
-    return Subject(design, (twin,), tuple(cases)), list(_missing(setting, design))
+            seen.append(look)
+    hard = _hard(setting, design, truths[0], seen) if seen else ()
+    return Subject(design, (twin,), (*cases, *hard)), list(_missing(setting, design))
 
 
 def _why_not(setting: PlatformSetting) -> str:
@@ -67,8 +70,8 @@ def _missing(setting: PlatformSetting, design: str) -> Iterator[NoTwin]:
         yield NoTwin(design, f"no PyMC model of P({quantity})")
 
 
-def _data(setting: PlatformSetting, look: Look) -> Data:
-    known = [*(seen.own for seen in look.arms), *(seen.controls for seen in look.arms)]
+def _data(setting: PlatformSetting, known: Sequence[Known]) -> Data:
+    """Return what the model is given. known: of the arms, then of each arm's controls."""
     patients, counted, months = (np.array(column) for column in zip(*known, strict=True))
     kind = setting.endpoint.kind
     if kind == "time_to_event":
@@ -115,4 +118,54 @@ def _at_look(setting: PlatformSetting, label: str, look: Look) -> Case:
             rules.append(tuple(held))
         decisions.append(Decision(tuple(rules), seen.arm))
         numbers.add(_estimate(setting, seen.arm, place, seen.estimate))
-    return Case(label, (_data(setting, look),), numbers.all(), tuple(decisions))
+    return Case(
+        label,
+        (_data(setting, [*(seen.own for seen in look.arms), *(seen.controls for seen in look.arms)]),),
+        numbers.all(),
+        tuple(decisions),
+    )
+
+
+def _hard(setting: PlatformSetting, design: str, truth: str, seen: Sequence[Look]) -> Iterator[Case]:
+    """Yield data sets that simulation seldom meets, with all arms open, and all that is asked of each arm."""
+    usual = max(seen, key=lambda look: sum(one.own.patients for one in look.arms))
+    compares = setting.control is not None
+    fast = FastArms(setting.scenario, design, truth, compares=compares)
+    for label, own, controls in _data_sets(setting, usual):
+        tails, estimates = fast.answers(own, controls, setting.endpoint.kind)
+        numbers = Collector()
+        for place in range(int(compares), len(setting.arms)):
+            arm = setting.arms[place]
+            for number, rule in enumerate(setting.design.rules_of_arms):
+                for i, condition in enumerate(rule.conditions):
+                    quantity = condition.probability_that
+                    if quantity not in QUANTITIES:
+                        continue
+                    better = float(tails[fast.bound_of(number, i), place])
+                    other = (condition.below is not None) != setting.lower_is_better_of(str(quantity))
+                    numbers.add(_probability(condition, arm, place, 1.0 - better if other else better))
+            numbers.add(_estimate(setting, arm, place, float(estimates[place])))
+        yield Case(label, (_data(setting, [*own, *controls]),), numbers.all(), hard=True)
+
+
+def _data_sets(setting: PlatformSetting, usual: Look) -> Iterator[tuple[str, list[Known], list[Known]]]:
+    """Yield name, samples of the arms, and those of their controls: each arm's are all patients of the control."""
+    arms = [seen.own for seen in usual.arms]
+    if setting.endpoint.kind == "continuous":
+        named = {
+            "values of 0": [one._replace(months=0.0) for one in arms],
+            "one patient an arm": [Known(1, 0, one.months / max(one.patients, 1)) for one in arms],
+        }
+    else:
+        what = "events" if setting.endpoint.kind == "time_to_event" else "responses"
+        named = {
+            f"no {what}": [one._replace(counted=0) for one in arms],
+            f"{what} of everybody": [one._replace(counted=one.patients) for one in arms],
+            f"{what} of everybody in the first arm only": [
+                one._replace(counted=one.patients * (place == 0)) for place, one in enumerate(arms)
+            ],
+            f"one patient an arm, {what} of each": [Known(1, 1, one.months / max(one.patients, 1)) for one in arms],
+        }
+    for name, own in (named | {"nobody": [Known(0, 0, 0.0)] * len(arms)}).items():
+        controls = [own[0] if setting.control is not None else Known(0, 0, 0.0)] * len(own)
+        yield name, own, controls
