@@ -27,6 +27,8 @@ DESIGNS = [
     ("neuenschwander_2016", None),  # several components
     ("her3_dxd_survival_baskets", None),  # medians
     ("proton_csi_baskets", None),  # hazard ratios
+    ("lmd_platform", ["one_by_one"]),  # hazards of arms that enter later
+    ("late_arms_under_drift", ["concurrent"]),  # rates of such
 ]
 
 
