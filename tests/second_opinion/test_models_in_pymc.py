@@ -9,6 +9,7 @@ import pytest
 
 from lmd_trialsim.catalogue import find
 from lmd_trialsim.posterior_checks.checking import check
+from lmd_trialsim.reading import Document
 from lmd_trialsim.scenario import Scenario
 
 pytest.importorskip("pymc", reason="PyMC is not installed: pip install 'lmd-trialsim[check]'")
@@ -65,3 +66,49 @@ def test_a_model_with_another_prior_differs():
     wrong, _ = subject_of(other, "bayesian_blocks", ["null", "published"], DATA_SETS, 1)
     mixed = right._replace(twins=wrong.twins)
     assert not checked(mixed, 1, lambda twin: Sampler(twin, 2)).agrees
+
+
+def values_that_fall():
+    """Return a platform of a continuous endpoint of which less is better, one arm's prior a mixture."""
+
+    def course(mean):
+        return {name: {"value": value, "assumption": "for the test"} for name, value in (("mean", mean), ("sd", 2.0))}
+
+    document = {
+        "schema": 1,
+        "title": "Values that fall",
+        "population": {"accrual": {"sites": 5, "patients_per_site_month": 1}},
+        "endpoints": {"cells": {"kind": "continuous", "better": "lower"}},
+        "arms": {"control": {"control": True}, "one": {}, "two": {}},
+        "truths": {"mixed": {"cells": {"control": course(3.0), "one": course(2.0), "two": course(3.5)}}},
+        "designs": {
+            "normal": {
+                "kind": "platform",
+                "endpoint": "cells",
+                "max_patients": 60,
+                "looks": {"patients": [20, 40]},
+                "analysis": {
+                    "kind": "normal",
+                    "sd": 2.0,
+                    "prior": {"mean": 2.5, "sd": 2.0},
+                    "priors": {"two": [{"weight": 0.5, "mean": 1.0, "sd": 1.0}, {"weight": 0.5, "mean": 4.0, "sd": 2}]},
+                },
+                "rules": [
+                    {"stop_for": "efficacy", "when": {"probability_that": "difference", "below": 0, "exceeds": 0.99}},
+                    {"stop_for": "futility", "when": {"probability_that": "mean", "above": 2.5, "exceeds": 0.95}},
+                ],
+            }
+        },
+    }
+    return Scenario.of(Document(document, "values"))
+
+
+def test_normal_arms_meet_pymc():
+    scenario = values_that_fall()
+    seed = int(np.random.default_rng().integers(2**31))
+    found = check(scenario, ["normal"], ["mixed"], data_sets=DATA_SETS, seed=seed, cores=2)
+    (one,) = found.designs
+    assert {summary.number for summary in one.summaries} == {
+        "P(difference < 0)", "P(mean > 2.5)", "difference, mean",
+    }  # fmt: skip
+    assert one.agrees, (seed, one.summaries)
