@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 BOUNDS = 19
 BOUNDS_OF_HIERARCHIES = 5
-"""Of rates: their tables are graded about each bound of each basket, and take a second to build for one."""
+"""Tables of rates are graded about each bound of each basket, and take a second to build for one."""
 FOLLOWED = 12.0
 """Months that patients of a time to an event are followed for at most, each by a uniform share of it."""
 
@@ -224,6 +224,9 @@ def _of_baskets(scenario: Scenario, design: str, truth: str, ranks: int, draw: n
     analysis: Any = setting.design.analysis
     if not isinstance(analysis, Independent | Pooled | GammaCellsSpec | HierarchicalSpec | Exnex):
         return NoTwin(design, f"no calibration of {analysis.kind} in baskets")
+    if isinstance(analysis, HierarchicalSpec | Exnex) and setting.measure is not RATE:
+        # Their tables are graded about each bound too, and take minutes for a few of these.
+        return NoTwin(design, f"no calibration of {analysis.kind} with {setting.measure.spoken}s in baskets")
     return _ranks_of_baskets(setting, truth, ranks, draw)
 
 
@@ -231,7 +234,7 @@ def _ranks_of_baskets(setting: BasketSetting, truth: str, ranks: int, draw: np.r
     values = _values_of_baskets(setting, 2 * ranks, draw)
     values, of_bounds = values[:ranks], values[ranks:]
     hierarchical = isinstance(setting.design.analysis, HierarchicalSpec | Exnex)
-    number = BOUNDS_OF_HIERARCHIES if hierarchical and setting.measure is RATE else BOUNDS
+    number = BOUNDS_OF_HIERARCHIES if hierarchical else BOUNDS
     quantiles = np.arange(1, number + 1) / (number + 1)
     least, most = (1e-9, 1.0 - 1e-9) if setting.measure is RATE else (1e-9, 1e6)
     bounds = np.clip(np.quantile(of_bounds, quantiles, axis=0), least, most)  # (bounds, baskets)
