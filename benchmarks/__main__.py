@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks import baskets, effects, markov_chains, platforms, starting, two_arm_binary, two_arm_survival
+from benchmarks import (
+    baskets,
+    effects,
+    markov_chains,
+    platforms,
+    second_opinion,
+    starting,
+    two_arm_binary,
+    two_arm_survival,
+)
 from benchmarks.measuring import Figure
 
 SUITES: dict[str, Callable[[], list[Figure]]] = {
@@ -17,6 +26,7 @@ SUITES: dict[str, Callable[[], list[Figure]]] = {
     "effects": effects.measure,
     "platforms": platforms.measure,
     "markov_chains": markov_chains.measure,
+    "second_opinion": second_opinion.measure,
     "starting": starting.measure,
     "memory": starting.measure_memory,
 }
