@@ -75,7 +75,7 @@ def _of_size(at: Place, design: Basket, pooling: Pooling, places: list[BasketPla
     for name, number, upto in zip(names, last, most, strict=True):
         if name in given and not (number <= given[name] <= upto and given[name] == int(given[name])):
             yield At(at, f"of the basket {name}, pooled", got=f"{given[name]:g}",
-                     allowed=f"{number} to {upto}: from the last interim look on, no more than unpooled")  # fmt: skip
+                     allowed=f"{number} to {upto}: those of the last interim look, at least")  # fmt: skip
             return
 
 

@@ -90,14 +90,22 @@ def _of_pool(look: Look, trial: BasketReplay) -> Iterator[str]:
     if pooling is None or look.pooled < 0:
         return
     if pooling.when is not None and not math.isnan(look.homogeneity):
-        compared = "exceeds" if look.pooled == 1 else "does not exceed"
-        yield f"p-value of homogeneity {plain(look.homogeneity)}, {compared} {pooling.when.exceeds:g}"
+        side = "above" if look.pooled == 1 else "not above"
+        yield (
+            f"settled at look {_settled(trial)} by the p-value of homogeneity: {plain(look.homogeneity)}, {side} "
+            f"{pooling.when.exceeds:g}"
+        )
     judged = [seen for seen in look.baskets if seen.look is not None]
     if look.pooled == 1 and judged:
         patients, responses = judged[0].asked
         yield f"{len(judged)} baskets judged as one: {responses} of {patients} responded"
     else:
         yield "each basket judged by itself"
+
+
+def _settled(trial: BasketReplay) -> int:
+    """Return the look at which it was settled whether baskets are judged as one."""
+    return next(look.number for look in trial.looks if look.pooled >= 0)
 
 
 def _known(seen: Seen, trial: BasketReplay) -> str:
