@@ -27,12 +27,7 @@ OF_SUBSETS = (
 )  # fmt: skip
 """What is told where several subsets are averaged."""
 
-WAYS = {
-    RATE.word: "rate",
-    MEDIAN.word: "median_months",
-    HAZARD_RATIO.word: "hazard_ratio",
-    ODDS_RATIO.word: "odds_ratio",
-}
+WAYS = {measure.word: measure.word for measure in MEASURES.values()} | {MEDIAN.word: "median_months"}
 
 Subset = tuple[int, ...]
 
@@ -85,7 +80,7 @@ def name_of(setting: BasketSetting, active: Subset) -> str:
 
 
 def by_number(scenario: Scenario, design: str, results: Results, subsets: Sequence[Sequence[Subset]]) -> list[Row]:
-    """Return a row for each number of active baskets, under the truth `0 active`, `1 active`, ...
+    """Return a row for each number of active baskets, under the truth `active_0`, `active_1`, ...
 
     results: under the truths of `with_active`. Where several subsets have a number, what is told is their mean. They
     are played with the same patients, so that the mean of their errors is the most that the error of the mean can be.
@@ -95,7 +90,7 @@ def by_number(scenario: Scenario, design: str, results: Results, subsets: Sequen
     for active, several in enumerate(subsets):
         found = [results.row(design, name_of(setting, subset)).characteristics for subset in several]
         told = [[*_averages(one, active, len(setting.baskets) - active, results.replicates), *one] for one in found]
-        rows.append(Row(design, f"{active} active", tuple(told[0] if len(told) == 1 else _mean(told))))
+        rows.append(Row(design, f"active_{active}", tuple(told[0] if len(told) == 1 else _mean(told))))
     return rows
 
 

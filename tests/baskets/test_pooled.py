@@ -12,7 +12,7 @@ import pytest
 from naive_baskets import EFFICACY, VERDICTS, NaiveTrial
 from scipy.stats import binom
 
-from lmd_trialsim.analyses.pooled_tests import Tested, homogeneity, scratch_of
+from lmd_trialsim.analyses import pooled_tests
 from lmd_trialsim.basket_replay import replay_baskets
 from lmd_trialsim.calibration import calibrate
 from lmd_trialsim.engine import cell_outcomes as column
@@ -25,6 +25,9 @@ from lmd_trialsim.scenario import Scenario
 from lmd_trialsim.simulation import job_of, run
 
 # ---- Fisher's exact test
+
+
+homogeneity = pooled_tests.homogeneity
 
 
 @door
@@ -56,9 +59,9 @@ def test_homogeneity_is_the_sum_over_all_tables():
     n[0], n[1] = most, 0
     x = draw.binomial(n, draw.choice([0.0, 0.2, 0.5, 1.0], n.shape))
     judged = draw.integers(0, 2, n.shape) | (draw.random(n.shape) < 0.6)
-    desk = new_desk(1, 1, 4, 1, scratch_of(list(most)) + 8)
+    desk = new_desk(1, 1, 4, 1, pooled_tests.scratch_of(list(most)) + 8)
     desk.scratch[:5], desk.scratch[-3:] = 7.0, 7.0
-    plan, found = Tested(np.zeros(4), 0, 0.5, 5, sum(most) + 1), np.zeros(len(n))
+    plan, found = pooled_tests.Tested(np.zeros(4), 0, 0.5, 5, sum(most) + 1), np.zeros(len(n))
     _homogeneity(plan, desk, np.ascontiguousarray(np.stack([n, x, judged], axis=2), np.int64), found)
     assert (desk.scratch[:5] == 7.0).all(), "it works before its place"
     assert (desk.scratch[-3:] == 7.0).all(), "it works beyond its place"
@@ -120,7 +123,7 @@ def stratum(rate):
 def scenario_of(designs, *, baskets=BASKETS, active=(0, 2, 5), population=None, **truth):
     """A scenario of alike baskets; truths of so many active ones."""
     by = {
-        f"{m} active": {"response": {"drug": {"by_stratum": {name: stratum(TARGET if k < m else NULL)
+        f"active_{m}": {"response": {"drug": {"by_stratum": {name: stratum(TARGET if k < m else NULL)
                                                              for k, name in enumerate(baskets)}}}, **truth}
         for m in active
     }  # fmt: skip
@@ -192,13 +195,13 @@ def test_cunanan_is_what_its_tables_sum_to():
     results = exact(read(scenario_of({"cunanan": CUNANAN}, baskets=baskets, active=(0, 1, 4))))
     for m in (0, 1, 4):
         rates = [TARGET] * m + [NULL] * (4 - m)
-        assert_is(results.row("cunanan", f"{m} active"), baskets, *cunanan_by_hand(rates))
+        assert_is(results.row("cunanan", f"active_{m}"), baskets, *cunanan_by_hand(rates))
 
 
 def test_cunanan_with_five_baskets_keeps_what_it_was_tuned_to():
     """Its tuning values for five baskets are meant to keep a family-wise error of 5 % under the global null."""
     found = exact(read(scenario_of({"cunanan": CUNANAN})))
-    assert found.row("cunanan", "0 active").get("family_wise_error").estimate == pytest.approx(0.05, abs=0.0015)
+    assert found.row("cunanan", "active_0").get("family_wise_error").estimate == pytest.approx(0.05, abs=0.0015)
 
 
 def test_pruning_and_pooling_is_what_its_tables_sum_to():
@@ -223,7 +226,7 @@ def test_pruning_and_pooling_is_what_its_tables_sum_to():
             patients += gone * total.sum() * (35 + 7 * count)
         # Where nobody is left the trial is over before the pool is formed.
         nobody = stays[:2].sum(axis=0).prod()
-        assert_is(results.row("pruned", f"{m} active"), BASKETS, success, any_false, patients, 1.0 - nobody)
+        assert_is(results.row("pruned", f"active_{m}"), BASKETS, success, any_false, patients, 1.0 - nobody)
 
 
 def test_level_of_the_pool_is_found():
@@ -328,10 +331,10 @@ def test_trials_agree_with_the_twin(name):
     scenario = scenario_of({"basket": PLAYED[name]}, baskets="abc", active=(1,), population=UNEQUAL, **LOSSY)
     scenario["endpoints"]["response"] = ASSESSED
     seed, replicates = int(np.random.default_rng().integers(2**40)), 120
-    outcomes = play(job_of(read(scenario), "basket", "1 active", replicates), seed, 0, replicates)
+    outcomes = play(job_of(read(scenario), "basket", "active_1", replicates), seed, 0, replicates)
     paths = set()
     for replicate in range(replicates):
-        twin = PooledTrial(scenario, "basket", "1 active", seed, replicate).play()
+        twin = PooledTrial(scenario, "basket", "active_1", seed, replicate).play()
         of_cell = outcomes.integers[replicate, column.HEAD :].reshape(3, column.OF_CELL)
         for at, of in ((column.VERDICT, "verdict"), (column.LOOK, "judged_at"), (column.PATIENTS, "taken"),
                        (column.EVALUABLE, "evaluable"), (column.COUNTED, "responses")):  # fmt: skip
@@ -361,7 +364,7 @@ def test_the_path_is_remembered():
     scenario = read(scenario_of({"cunanan": CUNANAN}, active=(2,)))
     seen = set()
     for replicate in range(60):
-        trial = replay_baskets(scenario, "cunanan", "2 active", 5, replicate)
+        trial = replay_baskets(scenario, "cunanan", "active_2", 5, replicate)
         first = trial.looks[0]
         table = tuple(sorted((basket.patients, basket.counted) for basket in first.baskets))
         assert first.homogeneity == pytest.approx(fisher(table), abs=1e-9)
@@ -417,4 +420,4 @@ def test_what_makes_no_sense_is_refused(change, said):
 
 def test_a_pool_that_whoever_comes_fills_is_not_enumerated():
     scenario = read(scenario_of({"basket": CUNANAN | {"pooling": {**WHOEVER, "max_in_all": 55}}}))
-    assert "whoever comes fills the trial" in why_not(scenario, "basket", "2 active")
+    assert "whoever comes fills the trial" in why_not(scenario, "basket", "active_2")

@@ -32,7 +32,7 @@ def parts(results: Sequence[Results], *, width: int, every: bool) -> Iterator[Re
         yield page.prose(f"scenario {one.digest}, {how}, version {__version__}")
     rows = {(row.design, row.truth): row for one in results for row in one.rows}
     designs = list(dict.fromkeys(design for design, _ in rows))
-    truths = sorted({truth for _, truth in rows}, key=lambda truth: int(truth.split()[0]))
+    truths = sorted({truth for _, truth in rows}, key=lambda truth: int(truth.removeprefix("active_")))
     room = max(width - max(len(design) for design in [*designs, "active baskets"]) - 2, WIDEST_NUMBER)
     at_once = room // WIDEST_NUMBER
     for name, words in MAPS.items():
@@ -41,7 +41,7 @@ def parts(results: Sequence[Results], *, width: int, every: bool) -> Iterator[Re
         for start in range(0, len(shown), at_once):
             columns = shown[start : start + at_once]
             yield page.grid(
-                ["active baskets", *(truth.split()[0] for truth in columns)],
+                ["active baskets", *(truth.removeprefix("active_") for truth in columns)],
                 [[d, *(_cell(rows, d, truth, name) for truth in columns)] for d in designs],
             )
     which = (
