@@ -146,6 +146,7 @@ def read(scenario):
     return Scenario.of(Document(copy.deepcopy(scenario), "pooled"))
 
 
+@cache
 def least(n, level):
     """The fewest responses whose one-sided exact p-value is `level` or less."""
     return next(x for x in range(n + 2) if binom.sf(x - 1, n, NULL) <= level)
@@ -263,6 +264,11 @@ class PooledTrial(NaiveTrial):
             return super().screen(month, decision if before else None, look)
         finally:
             self.pauses = before
+
+    def posterior(self, number):
+        """Each basket on its own."""
+        prior, (n, x) = self.spec["analysis"]["prior"], self.cells[number].counted
+        return prior["alpha"] + x, prior["beta"] + n - x
 
     def p_value(self, n, x, cell):
         null = self.of_basket[cell.name].get("null_rate", self.spec["null_rate"])

@@ -137,7 +137,7 @@ def gather_cells(pooling: Tested, desk, look):
             state.asked += 1
             state.pool_patients += seen.patients
             state.pool_responses += seen.responses
-    if state.pooled < 0 and look >= pooling.from_look:
+    if state.pooled < 0 and state.asked > 0 and look >= pooling.from_look:
         state.pooled = 1
         if pooling.above >= 0.0:
             state.homogeneity = homogeneity(pooling, desk)

@@ -17,6 +17,7 @@ from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged,
 from lmd_trialsim.reading import At
 
 InCells = Every | Annotated[list[Number | dict[str, Number]], Field(min_length=1, max_length=MOST_LOOKS)]
+NO_LIMIT = 2**62
 UNITS = ("in_each", "in_one", "in_all", "months")
 
 
@@ -132,7 +133,7 @@ def pooled_schedule(apart: Any, most: list[int], in_all: int | None) -> OncePool
     if in_all is not None:
         return OncePooled(apart, InAll(np.full(looks, in_all), apart.delay), np.array(most), in_all)
     number = np.minimum(apart.number, np.array(most))
-    return OncePooled(apart, InEach(number, apart.delay), np.array(most), sum(most))
+    return OncePooled(apart, InEach(number, apart.delay), np.array(most), NO_LIMIT)  # a cell may have overshot
 
 
 @kernel
