@@ -245,7 +245,9 @@ def test_every_characteristic_of_baskets_is_defined():
         ((True, True), (False, False), (True, False), None),
         ("effective_borrowed_patients", "effective_borrowed_events"),
     ):
-        facts = CellFacts(("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True, borrowed=borrowed)
+        facts = CellFacts(
+            ("a", "b"), null, tuple(VERDICTS), may_close=True, may_go_unjudged=True, may_pool=True, borrowed=borrowed
+        )
         names |= {c.name for c in of_cells(tally, facts)}
     assert "quadrature_error" in names
     assert _without_looks(names) <= defined

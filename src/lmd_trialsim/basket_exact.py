@@ -42,19 +42,22 @@ class States(NamedTuple):
 
 
 class Walk:
-    """Walks a basket design under one truth, and adds up what happens to each basket."""
+    """Walks a basket design under one truth, and adds up what happens to each basket.
+
+    Where it is settled at a look whether baskets are pooled, two paths are walked from there on.
+    """
 
     def __init__(self, scenario: Scenario, design: str, truth: str, threads: int) -> None:
         self.setting = BasketSetting.of(scenario, design)
         self.job = basket_job(scenario, design, truth, 1)
         self.threads = threads
-        self.numbers: Integers = np.array(self.setting.schedule.number)
+        self.numbers: list[Integers] = [np.array(path.number) for path in self.setting.paths]  # of both paths
         self.rates = np.array(self.setting.values(truth))
-        self.cells, self.looks = len(self.rates), len(self.numbers)
-        self.base = int(self.numbers.max()) + 1
+        self.cells, self.looks = len(self.rates), len(self.numbers[0])
+        self.base = int(max(numbers.max() for numbers in self.numbers)) + 1
         self.alike = self._alike()
         self.by_verdict = np.zeros((self.cells, 4, self.looks))
-        self.sums = {name: np.zeros(self.cells) for name in ("mean", "square", "borrowed", "covered")}
+        self.sums = {name: np.zeros(self.cells) for name in ("mean", "square", "borrowed", "covered", "patients")}
 
     def _alike(self) -> list[int]:
         """Return for each basket the first one that it could be exchanged with."""
@@ -62,23 +65,37 @@ class Walk:
         kind = np.empty(self.cells, np.int64)
         kind[likeness.order] = likeness.kind
         keys = [
-            (int(kind[k]), self.rates[k], tuple(self.numbers[:, k]), threshold[:, :, k].tobytes())
+            (int(kind[k]), self.rates[k], *(tuple(n[:, k]) for n in self.numbers), threshold[:, :, k].tobytes())
             for k in range(self.cells)
         ]
         return [keys.index(key) for key in keys]
 
-    def run(self) -> States:
-        """Walk to the end and return how trials end."""
-        states = States(np.zeros((1, self.cells), np.int64), np.ones(1))
+    def run(self) -> list[tuple[int, States]]:
+        """Walk to the end and return how trials end, by path (kernel.desk: pooled)."""
+        paths = [(-1, States(np.zeros((1, self.cells), np.int64), np.ones(1)))]
         for look in range(self.looks):
-            states = self._judged(self._enrolled(states, look), look)
-        return states
+            paths = [
+                after
+                for path, states in paths
+                for after in self._judged(self._enrolled(states, look, path), look, path)
+            ]
+        return paths
 
-    def _enrolled(self, states: States, look: int) -> States:
+    def ended(self, path: int, states: States) -> tuple[Integers, Integers]:
+        """Return verdicts and patients of all baskets at the end, each (states, cells)."""
+        verdict, closed_at = states.code // self.base % 4, states.code // self.base // 4 - 1
+        return verdict, self._at(path, closed_at)
+
+    def _at(self, path: int, look: Integers) -> Integers:
+        """Return the patients that each basket had at a look, (states, cells)."""
+        return np.asarray(np.take_along_axis(self.numbers[max(path, 0)], np.maximum(look, 0), axis=0))
+
+    def _enrolled(self, states: States, look: int, path: int) -> States:
         """Add the patients who come between two looks to the open baskets, one basket after the other."""
-        before = self.numbers[look - 1] if look else np.zeros(self.cells, np.int64)
+        numbers = self.numbers[max(path, 0)]
+        before = numbers[look - 1] if look else np.zeros(self.cells, np.int64)
         for cell in range(self.cells):
-            more = int(self.numbers[look, cell] - before[cell])
+            more = int(numbers[look, cell] - before[cell])
             still_open = states.code[:, cell] < self.base
             count = int(still_open.sum()) * (more + 1) + int((~still_open).sum())
             if count > MOST_STATES:
@@ -109,27 +126,29 @@ class Walk:
         merged, which = np.unique(code, axis=0, return_inverse=True)
         return States(merged, _summed(which, mass))
 
-    def _judged(self, states: States, look: int) -> States:
-        """Let the rules judge the open baskets; at the last look all close."""
+    def _judged(self, states: States, look: int, path: int) -> Iterator[tuple[int, States]]:
+        """Let the rules judge the open baskets; at the last look all close. Yield the states by path."""
         code = states.code
         still_open = code < self.base
-        closed_at = code // self.base // 4 - 1
-        n = np.where(still_open, self.numbers[look], np.take_along_axis(self.numbers, np.maximum(closed_at, 0), axis=0))
+        n = self._at(path, np.where(still_open, look, code // self.base // 4 - 1))
         judged = judge_states(
-            self.job.plan, self.job.room, look, n, code % self.base, still_open.astype(np.int64), self.threads
+            self.job.plan, self.job.room, look, n, code % self.base, still_open.astype(np.int64), self.threads, path
         )
         ends = still_open & ((judged.verdict != GO_ON) | (look == self.looks - 1))
-        self._add(states.mass, judged, ends, look)
-        after = ((look + 1) * 4 + judged.verdict) * self.base + code
-        return self._merged(np.where(ends, after, code), states.mass, upto=self.cells - 1)
-
-    def _add(self, mass: Reals, judged: Judged, ends: NDArray[np.bool_], look: int) -> None:
-        weight = np.where(ends, mass[:, None], 0.0)
+        self._add(states.mass, judged, ends, n)
+        after = np.where(ends, ((look + 1) * 4 + judged.verdict) * self.base + code, code)
         for verdict in range(4):
-            self.by_verdict[:, verdict, look] += np.where(judged.verdict == verdict, weight, 0.0).sum(axis=0)
+            weight = np.where(ends & (judged.verdict == verdict), states.mass[:, None], 0.0)
+            self.by_verdict[:, verdict, look] += weight.sum(axis=0)
+        for taken in np.unique(judged.pooled):
+            where = judged.pooled == taken
+            yield int(taken), self._merged(after[where], states.mass[where], upto=self.cells - 1)
+
+    def _add(self, mass: Reals, judged: Judged, ends: NDArray[np.bool_], n: Integers) -> None:
         error = judged.mean - self.rates
         for name, value in (
             ("mean", judged.mean), ("square", error**2), ("borrowed", judged.borrowed), ("covered", judged.covered),
+            ("patients", n),
         ):  # fmt: skip
             self.sums[name] += np.where(ends, mass[:, None] * np.nan_to_num(value), 0.0).sum(axis=0)
 
@@ -172,11 +191,11 @@ def _one(name: str, value: float, cell: str | None = None) -> Characteristic:
     return Characteristic(name, cell, float(value), 0.0, float(value), float(value))
 
 
-def _of_trial(walk: Walk, ends: States, null: tuple[bool, ...] | None) -> Iterator[Characteristic]:
-    verdict = ends.code // walk.base % 4
-    patients = np.take_along_axis(walk.numbers, ends.code // walk.base // 4 - 1, axis=0).sum(axis=1)
-    success = verdict == EFFICACY
-    mass = ends.mass
+def _of_trial(walk: Walk, ends: list[tuple[int, States]], null: tuple[bool, ...] | None) -> Iterator[Characteristic]:
+    ended = [walk.ended(path, states) for path, states in ends]
+    success = np.concatenate([verdict for verdict, _ in ended]) == EFFICACY
+    patients = np.concatenate([patients for _, patients in ended]).sum(axis=1)
+    mass = np.concatenate([states.mass for _, states in ends])
 
     def chance(where: Any) -> float:
         return math.fsum(mass[where])
@@ -195,6 +214,8 @@ def _of_trial(walk: Walk, ends: States, null: tuple[bool, ...] | None) -> Iterat
         yield _one("expected_true_successes", mass @ true)
         yield _one("expected_false_successes", mass @ false)
         yield _one("false_discovery_proportion", mass @ (false / np.maximum(false + true, 1)))
+    if walk.setting.design.pooling is not None:
+        yield _one("probability_of_pooling", math.fsum(states.mass.sum() for path, states in ends if path == 1))
     yield _one("expected_patients", mass @ patients)
     reached = np.cumsum(np.bincount(patients, mass))
     for share in QUANTILES:
@@ -218,10 +239,9 @@ def _of_basket(walk: Walk, null: tuple[bool, ...] | None, number: int, name: str
         if verdict in reached and walk.looks > 1:
             for look in range(walk.looks):
                 yield _one(f"{word}_at_look_{look + 1}", verdicts[verdict, look], name)
-    patients = float(verdicts.sum(axis=0) @ walk.numbers[:, number])
-    yield _one("expected_patients", patients, name)
-    yield _one("expected_evaluable_patients", patients, name)
     sums = {key: float(walk.of_each(value)[number]) for key, value in walk.sums.items()}
+    yield _one("expected_patients", sums["patients"], name)
+    yield _one("expected_evaluable_patients", sums["patients"], name)
     yield _one("mean_estimate", sums["mean"], name)
     yield _one("bias", sums["mean"] - walk.rates[number], name)
     yield _one("root_mean_square_error", math.sqrt(sums["square"]), name)
@@ -235,7 +255,7 @@ def why_not_baskets(scenario: Scenario, design: str, truth: str) -> str | None:
     fixed = setting.fixed_numbers(truth)
     if fixed is not None:
         return fixed
-    numbers = np.array(setting.schedule.number)
+    numbers = np.array(setting.planned.number)
     if len(numbers) == 1 and math.prod(int(n) + 1 for n in numbers[0]) > MOST_STATES:
         kinds = len({(place.null, place.target) for place in setting.places})
         if kinds == len(setting.places):

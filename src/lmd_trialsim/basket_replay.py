@@ -56,6 +56,7 @@ class Seen(NamedTuple):
     answers: tuple[tuple[Answer, ...], ...]  # of each rule that speaks at the look; empty where it is silent
     verdict: int  # kernel.rules
     of_control: OfArm  # of a single arm, what is known of it
+    asked: tuple[int, int]  # patients and responses that the rules are asked of: the basket's, or the pool's
 
     @property
     def of_treatment(self) -> OfArm:
@@ -71,6 +72,8 @@ class Look(NamedTuple):
     number: int
     month: float
     enrolled: int
+    pooled: int  # kernel.desk
+    homogeneity: float  # p-value that settled it; NaN where there was none
     baskets: tuple[Seen, ...]
 
 
@@ -135,12 +138,19 @@ def _look(setting: BasketSetting, job: Job, number: int, row: NDArray[np.float64
                 float(values[column.LOG_EXPOSURE]),
                 float(values[column.LOG_MEAN]),
                 look + 1 if look >= 0 else None,
-                tuple(_answers(setting, job, index, look, values)) if look >= 0 else (),
+                tuple(_answers(setting, job, index, _row(setting, row, look), values)) if look >= 0 else (),
                 int(values[column.LOG_VERDICT]),
                 OfArm(int(first), int(events), float(months)),
+                (int(values[column.LOG_ASKED]), int(values[column.LOG_ASKED + 1])),
             )
         )
-    return Look(number, float(row[column.LOG_MONTH]), int(row[column.LOG_ENROLLED]), tuple(seen))
+    month, enrolled, pooled, homogeneity = row[: column.LOG_HEAD]
+    return Look(number, float(month), int(enrolled), int(pooled), float(homogeneity), tuple(seen))
+
+
+def _row(setting: BasketSetting, row: NDArray[np.float64], look: int) -> int:
+    """Return where the thresholds of a look stand: those of a pool follow those of single baskets."""
+    return look + setting.looks if row[column.LOG_POOLED] == 1 else look
 
 
 def _answers(
@@ -149,8 +159,9 @@ def _answers(
     """Yield what each rule sees of a basket at a look; nothing where it is silent."""
     bounds = len(bounds_of(setting))
     known = [*values[column.LOG_TAILS : column.LOG_TAILS + bounds], values[column.LOG_MEAN]]
-    known += [values[column.LOG_COUNTED], values[column.LOG_PREDICTIVE]]
-    for spoken in heard(job.plan.rules, setting.design.rules, look, index, values[column.LOG_PATIENTS]):
+    known += [values[column.LOG_ASKED + 1], values[column.LOG_PREDICTIVE]]
+    known += [*values[column.LOG_TESTS : column.LOG_TESTS + 2]]
+    for spoken in heard(job.plan.rules, setting.design.rules, look, index, values[column.LOG_ASKED]):
         found: list[Answer] = []
         for question, cut, condition in zip(*spoken[1:], spoken.rule.conditions, strict=True) if spoken else ():
             value = float(known[question])

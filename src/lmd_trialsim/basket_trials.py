@@ -57,6 +57,7 @@ def basket_characteristics(
         tuple(sorted({VERDICTS["stop_for", rule.stop_for] for rule in setting.design.rules})),
         setting.design.max_months is not None,
         any(place.spec.closes_if is not None for place in setting.places),
+        setting.design.pooling is not None,
         setting.measure.borrowed,
     )
     return [*of_cells(tally, facts), *quadrature_error(plan)]

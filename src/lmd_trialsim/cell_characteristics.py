@@ -17,6 +17,7 @@ class CellFacts(NamedTuple):
     verdicts: tuple[int, ...]  # the verdicts that its rules can reach
     may_close: bool  # whether the trial may close as it stands
     may_go_unjudged: bool  # whether a cell may be closed without a verdict
+    may_pool: bool  # whether the cells may be judged as one
     borrowed: str | None  # the characteristic that tells what was borrowed
 
 
@@ -43,6 +44,8 @@ def _of_trial(tally: CellTally, facts: CellFacts) -> Iterator[Characteristic]:
         yield mean("false_discovery_proportion", tally.false_share)
     if facts.may_close:
         yield proportion("closed_as_it_stood", tally.closed, replicates)
+    if facts.may_pool:
+        yield proportion("probability_of_pooling", tally.pooled, replicates)
     yield from sizes(tally.patients)
     yield from lengths(tally.duration, tally.months)
 

@@ -14,7 +14,7 @@ import click
 
 from lmd_trialsim import __version__
 
-VERBS = ("run", "validate", "exact", "calibrate", "check", "trace", "list", "new", "schema", "evidence")
+VERBS = ("run", "validate", "exact", "active", "calibrate", "check", "trace", "list", "new", "schema", "evidence")
 INTERRUPTED = 130  # what shells make of Ctrl-C
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lmd_trialsim.analyses.pooled_tests import Tested, Untested, scratch_of
 from lmd_trialsim.checks.baskets import arms_of_baskets
 from lmd_trialsim.designs.asking import TIE, VERDICTS
-from lmd_trialsim.designs.basket import Basket, BasketCondition, ByBasket, Place
-from lmd_trialsim.designs.cell_looks import InEach, schedule_of
+from lmd_trialsim.designs.basket import Basket, BasketCondition, BasketRule, ByBasket, Place
+from lmd_trialsim.designs.cell_looks import InEach, pooled_schedule, schedule_of
 from lmd_trialsim.designs.frame import Frame
 from lmd_trialsim.designs.measures import (
     HAZARD_RATIO,
@@ -111,9 +112,34 @@ class BasketSetting(NamedTuple):
         return [[curve_in(courses, arm, name, self.scenario.control) for arm in self.arms] for name in self.baskets]
 
     @property
-    def schedule(self) -> Any:
-        """When the baskets are looked at, the final look included."""
+    def planned(self) -> Any:
+        """When the baskets are looked at while each is judged by itself, the final look included."""
         return schedule_of(self.design.looks, self.baskets, self.most, self.in_all, self.delay)
+
+    @property
+    def schedule(self) -> Any:
+        """When the baskets are looked at, pooled or not."""
+        pooling = self.design.pooling
+        if pooling is None or (pooling.max_patients is None and pooling.max_in_all is None):
+            return self.planned
+        return pooled_schedule(self.planned, pooling.most(self.baskets, self.most), pooling.max_in_all)
+
+    @property
+    def paths(self) -> list[Any]:
+        """The schedules that may come to hold: of baskets by themselves, and pooled."""
+        planned, schedule = self.planned, self.schedule
+        return [planned, planned if schedule is planned or type(schedule) is type(planned) else schedule.together]
+
+    def pooling(self, scratch: int) -> Tested | Untested:
+        """Return how the baskets are tested, and whether they are judged as one. scratch: what the model works on."""
+        pooling, rules = self.design.pooling, self.design.rules
+        if pooling is None and all(c.p_value is None for rule in rules for c in rule.conditions):
+            return Untested(0)
+        null = np.array([math.nan if place.null is None else place.null for place in self.places])
+        at, above = (self.looks, 1.0) if pooling is None else (pooling.settled_at(self.looks), -1.0)
+        if pooling is not None and pooling.when is not None:
+            above = pooling.when.exceeds + TIE
+        return Tested(null, at, above, scratch, sum(self.most) + 1)
 
     @property
     def looks(self) -> int:
@@ -146,7 +172,7 @@ class BasketSetting(NamedTuple):
 
     def fixed_numbers(self, truth: str) -> str | None:
         """Return why a look may find other numbers of patients than planned; None where it finds just those."""
-        design, schedule = self.design, self.schedule
+        design, schedule = self.design, self.planned
         if self.measure in RATIOS:
             return "The outcomes of two arms in every basket are too many to be listed."
         if self.measure is MEDIAN:
@@ -163,6 +189,8 @@ class BasketSetting(NamedTuple):
             return "Patients who come are limited (enrolment_cap), with random numbers in the baskets."
         if self.in_all < sum(self.most):
             return "There are fewer patients in all than the baskets take, so who fills them is random."
+        if design.pooling is not None and design.pooling.max_in_all is not None:
+            return "Once pooled, whoever comes fills the trial (max_in_all): say max_patients of each basket."
         if any(place.spec.closes_if is not None for place in self.places):
             return "Baskets that fill slowly close, with random numbers of patients."
         return None
@@ -170,7 +198,7 @@ class BasketSetting(NamedTuple):
     def occurring(self, truth: str) -> list[int]:
         """Return the numbers of evaluable patients that a basket can have at a look."""
         if self.fixed_numbers(truth) is None:
-            return sorted({int(n) for n in self.schedule.number.ravel()})
+            return sorted({int(n) for path in self.paths for n in path.number.ravel()})
         return list(range(max(self.most) + 1))
 
 
@@ -212,12 +240,12 @@ class _Rules:
         for rule in setting.design.rules:
             first = len(self.conditions)
             for condition in rule.conditions:
-                self._add(condition, rule.looks(self.looks))
+                self._add(condition, rule)
             self.rules.append((VERDICTS["stop_for", rule.stop_for], rule.from_patients, 1, first, len(self.conditions)))
 
-    def _add(self, condition: BasketCondition, speaks: list[int]) -> None:
+    def _add(self, condition: BasketCondition, rule: BasketRule) -> None:
         sign = 1.0 if condition.comparison in ("exceeds", "at_least") else -1.0
-        cuts = self._cuts(condition, speaks)
+        cuts = self._cuts(condition, rule.looks(self.looks))
         if condition.estimate_of is not None:
             cuts = self.setting.measure.scaled(cuts)
         cuts = cuts + (TIE if condition.comparison in ("exceeds", "at_most") else -TIE)
@@ -230,9 +258,12 @@ class _Rules:
                 self.bounds.append(values)
             question: Any = self.bounds.index(values)
         else:
-            question = condition.subject
+            question = condition.p_value or condition.subject
         if condition.subject == "predictive_probability_of":
             cuts[-1] = math.nan  # nothing is left to predict
+        if self.setting.design.pooling is not None:  # looks at a pool follow the others
+            silent = np.full_like(cuts, math.nan)
+            cuts = np.concatenate([silent, cuts] if rule.of == "pool" else [cuts, silent])
         self.conditions.append((question, sign))
         self.thresholds.append(cuts)
 
@@ -243,7 +274,7 @@ class _Rules:
         if isinstance(cut, ByBasket):
             cuts[speaks] = [cut.by_basket[name] for name in setting.baskets]
         elif isinstance(cut, PowerCutOff):
-            numbers = setting.schedule.number
+            numbers = setting.planned.number
             share = numbers / numbers[-1]
             cuts[speaks] = cut.scale * np.broadcast_to(share.reshape(self.looks, -1), cuts.shape)[speaks] ** cut.power
         elif isinstance(cut, list):
@@ -255,7 +286,10 @@ class _Rules:
     def table(self) -> CellRules:
         """Return the table."""
         tails = len(self.bounds)
-        place = {"estimate_of": tails, "number_of": tails + 1, "predictive_probability_of": tails + 2}
+        place = {
+            "estimate_of": tails, "number_of": tails + 1, "predictive_probability_of": tails + 2,
+            "one_sided": tails + 3, "bonferroni": tails + 4,
+        }  # fmt: skip
         conditions = [(place.get(question, question), sign) for question, sign in self.conditions]
         return CellRules(np.array(self.rules, RULE), np.array(conditions, CONDITION), np.stack(self.thresholds))
 
@@ -365,7 +399,10 @@ def lower_baskets(scenario: Scenario, design: str, truth: str) -> tuple[CellPlan
     alone = np.zeros((cells, max(setting.most) + 1), np.int64)
     anew = setting.measure is not RATE
     data = Anew(0) if anew else likeness_of(setting, frame)
-    plan = canonical(CellPlan(screening, setting.schedule, model, data, rules.table(), alone, limits))
+    pooling = setting.pooling(scratch)
+    if isinstance(pooling, Tested):
+        scratch += scratch_of(setting.most)
+    plan = canonical(CellPlan(screening, setting.schedule, model, data, rules.table(), alone, limits, pooling))
     entry = cells * (TAILS + limits.bounds + 1)
-    room = Room(setting.in_all, len(setting.arms), cells, limits.bounds + 3, scratch, (1 if anew else ENTRIES, entry))
+    room = Room(setting.in_all, len(setting.arms), cells, limits.bounds + 5, scratch, (1 if anew else ENTRIES, entry))
     return (plan._replace(alone=_alone(plan, room, setting.most)) if predicts else plan), room

@@ -243,6 +243,12 @@ class Scenario(Spec):
         changed._asked = {}
         return changed
 
+    def with_truths(self, truths: Mapping[str, Truth]) -> Scenario:
+        """Return the scenario with these truths only; the whole is not checked again."""
+        changed = self.model_copy(update={"truths": dict(truths)})
+        changed._asked = {}
+        return changed
+
     def digest(self) -> str:
         """Return a digest of all that bears on the results but the number of replicates and the seed."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"run", "title", "question"})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim.checks.arms import complaints_of_allocation, complaints_of_roles
 from lmd_trialsim.checks.naming import Place, unknown
+from lmd_trialsim.checks.pooling import complaints_of_pooling
 from lmd_trialsim.checks.rules import looks_beyond
 from lmd_trialsim.checks.sides import complaints_of_sides
 from lmd_trialsim.designs.basket import MEASURED, MIDPOINT, Basket, BasketCondition, BasketRule, ByBasket
@@ -76,6 +77,7 @@ def complaints_of_baskets(scenario: Scenario, at: Place, design: Basket) -> Iter
             yield from _of_condition(here, design, condition, places)
             if not complaints and isinstance(condition.cut, list):
                 yield from _of_list(here, design, rule, condition, places)
+    yield from complaints_of_pooling(scenario, at, design, places)
     yield from _of_sides(scenario, at, design)
     if not any(rule.stop_for == "efficacy" for rule in design.rules):
         yield At((*at, "rules"), "no rule can conclude efficacy. Add one with stop_for: efficacy.", key=True)
@@ -298,9 +300,10 @@ def _of_hearing(at: Place, design: Basket, rule: BasketRule, places: list[Basket
     if not rule.looks(count):
         text = "the only look is the final one, so this rule would never speak. Add looks, or remove the rule."
         yield At((*at, "at"), text)
-    most = max(place.max_patients for place in places)
+    pool = rule.of == "pool"
+    most = design.in_all(places) if pool else max(place.max_patients for place in places)
     if rule.from_patients > most:
-        text = f"the rule would never speak: a basket has {most} patients at most"
+        text = f"the rule would never speak: {'the pool' if pool else 'a basket'} has {most} patients at most"
         yield At((*at, "from_patients"), text, got=str(rule.from_patients), way_out="Lower it.")
 
 
@@ -351,6 +354,8 @@ def _of_sides(scenario: Scenario, at: Place, design: Basket) -> Iterator[At]:
                 return better if measure is RATE else 0  # of both arms, or of times: it tells how much is known
             case "estimate_of":
                 return better
+            case "p_value":
+                return -1
             case _:
                 return 1
 

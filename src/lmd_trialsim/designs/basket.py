@@ -52,7 +52,7 @@ Bound = NamedBound | Value | ByBasket
 class BasketCondition(Comparison):
     """A number of a basket, and what it is compared with."""
 
-    SUBJECTS: ClassVar = ("probability_that", "predictive_probability_of", "estimate_of", "number_of")
+    SUBJECTS: ClassVar = ("probability_that", "predictive_probability_of", "p_value", "estimate_of", "number_of")
 
     probability_that: Literal["rate", "median", "odds_ratio", "hazard_ratio"] | None = Field(
         None,
@@ -67,6 +67,11 @@ class BasketCondition(Comparison):
     below: Bound | None = Field(None, description="as above")
     predictive_probability_of: Literal["success"] | None = Field(
         None, description="probability that the basket, once full, would succeed by itself at the final look"
+    )
+    p_value: Literal["one_sided", "bonferroni"] | None = Field(
+        None,
+        description="of the exact binomial test of the responses against the null rate; bonferroni: times the number "
+        "of baskets that are judged at the look",
     )
     estimate_of: Literal["rate", "median", "odds_ratio", "hazard_ratio"] | None = Field(
         None, description="posterior mean of the basket's rate; of others, the exponential of that of their logarithm"
@@ -119,6 +124,11 @@ class BasketRule(Spec):
     stop_for: Literal["efficacy", "futility", "harm"] = Field(
         description="end the basket with this verdict; efficacy is its success"
     )
+    of: Literal["basket", "pool"] = Field(
+        "basket",
+        description="basket: asked of each basket while they are judged by themselves; pool: asked of all as one, once "
+        "they are pooled, and decides on all of them",
+    )
     when: BasketCondition | Annotated[list[BasketCondition], Field(min_length=1, max_length=20)] = Field(
         description="the condition, or a list of conditions that must all hold"
     )
@@ -142,6 +152,40 @@ class BasketRule(Spec):
     def looks(self, count: int) -> list[int]:
         """Return the looks (from 0) at which the rule speaks, of `count` in all."""
         return looks_named(self.at, count)
+
+
+class Homogeneity(Spec):
+    """Where baskets are alike enough to be pooled."""
+
+    p_value_of: Literal["homogeneity"] = Field(
+        description="Fisher's exact test, two-sided, of responses by basket (Freeman and Halton 1951)"
+    )
+    exceeds: Annotated[float, Field(ge=0, lt=1)] = Field(description="the baskets are pooled above this level")
+
+
+class Pooling(Spec):
+    """From some look on the baskets that are still open are judged as one."""
+
+    from_look: LookNumber | Literal["final"] = Field(
+        description="from this look on, its own rules included; settled there, and for good"
+    )
+    when: Homogeneity | None = Field(None, description="only where this holds at that look; without it always")
+    max_patients: Patients | ByBasket | None = Field(
+        None, description="patients in each basket at most once they are pooled; as before where not said"
+    )
+    max_in_all: Patients | None = Field(
+        None, description="patients in all baskets together at most once they are pooled, whichever come"
+    )
+
+    def settled_at(self, looks: int) -> int:
+        """Return the look (from 0) that settles it, of so many."""
+        return looks - 1 if self.from_look == "final" else self.from_look - 1
+
+    def most(self, names: list[str], most: list[int]) -> list[int]:
+        """Return the patients of each basket at most once they are pooled. most: those of each by itself."""
+        if isinstance(self.max_patients, ByBasket):
+            return [min(int(self.max_patients.by_basket.get(n, m)), m) for n, m in zip(names, most, strict=True)]
+        return [min(self.max_patients or m, m) for m in most]
 
 
 class SlowAccrual(Spec):
@@ -218,6 +262,7 @@ class Basket(DesignSpec):
     target_ratio: Value | None = Field(None, description="randomised baskets: the ratio that one hopes for")
     max_in_all: Patients | None = Field(None, description="patients in all baskets together at most")
     looks: BasketLooks | None = Field(None, description="interim looks; the final one is when the baskets are full")
+    pooling: Pooling | None = Field(None, description="whether, and when, the baskets are judged as one")
     analysis: BasketAnalysis = Field(description="how the baskets borrow from each other")
     rules: Annotated[list[BasketRule], Field(min_length=1, max_length=50)] = Field(
         description="in order, asked of each open basket: the first that speaks decides on it"

@@ -17,6 +17,7 @@ from lmd_trialsim.kernel.seams import lacks_patients, limit_places, mark_judged,
 from lmd_trialsim.reading import At
 
 InCells = Every | Annotated[list[Number | dict[str, Number]], Field(min_length=1, max_length=MOST_LOOKS)]
+NO_LIMIT = 2**62
 UNITS = ("in_each", "in_one", "in_all", "months")
 
 
@@ -87,6 +88,15 @@ class AtCalendarMonths(NamedTuple):
     delay: float
 
 
+class OncePooled(NamedTuple):
+    """Other numbers once the cells are judged as one."""
+
+    apart: Any
+    together: Any
+    most: np.ndarray  # (cells,) places of each cell then
+    in_all: int  # and of all
+
+
 def interim_looks(looks: BasketLooks | None, baskets: list[str], most: list[int], in_all: int) -> list[Any]:
     """Return the numbers or months of the interim looks, (looks,) or (looks, baskets).
 
@@ -115,6 +125,15 @@ def schedule_of(looks: BasketLooks | None, baskets: list[str], most: list[int], 
     if unit == "in_all":
         return InAll(np.array([*interim, in_all]), delay)
     return (InOne if unit == "in_one" else InEach)(np.array([*interim, most]), delay)
+
+
+def pooled_schedule(apart: Any, most: list[int], in_all: int | None) -> OncePooled:
+    """Return the schedule with other final numbers once cells are pooled: of each cell, or of all together."""
+    looks = len(apart.number)
+    if in_all is not None:
+        return OncePooled(apart, InAll(np.full(looks, in_all), apart.delay), np.array(most), in_all)
+    number = np.minimum(apart.number, np.array(most))
+    return OncePooled(apart, InEach(number, apart.delay), np.array(most), NO_LIMIT)  # a cell may have overshot
 
 
 @kernel
@@ -331,5 +350,47 @@ def month_at_months(schedule: AtCalendarMonths, plan, desk, look, lack):
 
 @mark_judged.case
 def mark_at_months(schedule: AtCalendarMonths, plan, desk, look, month):
+    """All open cells are judged."""
+    _mark_all(desk, look)
+
+
+@limit_places.case
+def limit_once_pooled(schedule: OncePooled, plan, desk, look):
+    """Once pooled, cells take no more than the pool needs, whether accrual pauses or not."""
+    if desk.state[0].pooled != 1:
+        limit_places(schedule.apart, plan, desk, look)
+        return
+    for number in range(desk.cells.shape[1]):
+        desk.cells[0, number].wanted = schedule.most[number]
+    desk.state[0].wanted = schedule.in_all
+    limit_places(schedule.together, plan, desk, look)
+
+
+@lacks_patients.case
+def lacks_once_pooled(schedule: OncePooled, plan, desk, look):
+    """As the schedule that holds."""
+    if desk.state[0].pooled == 1:
+        return lacks_patients(schedule.together, plan, desk, look)
+    return lacks_patients(schedule.apart, plan, desk, look)
+
+
+@may_settle.case
+def may_settle_once_pooled(schedule: OncePooled, plan, desk, look, cell):
+    """As the schedule that holds."""
+    if desk.state[0].pooled == 1:
+        return may_settle(schedule.together, plan, desk, look, cell)
+    return may_settle(schedule.apart, plan, desk, look, cell)
+
+
+@month_due.case
+def month_once_pooled(schedule: OncePooled, plan, desk, look, lack):
+    """As the schedule that holds."""
+    if desk.state[0].pooled == 1:
+        return month_due(schedule.together, plan, desk, look, lack)
+    return month_due(schedule.apart, plan, desk, look, lack)
+
+
+@mark_judged.case
+def mark_once_pooled(schedule: OncePooled, plan, desk, look, month):
     """All open cells are judged."""
     _mark_all(desk, look)

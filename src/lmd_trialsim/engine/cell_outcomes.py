@@ -4,7 +4,8 @@ from __future__ import annotations
 
 # Columns of the integers; OF_CELL columns for each cell follow.
 ENROLLED, SUCCEEDED, CLOSED_EARLY = 0, 1, 2
-HEAD = 3
+POOLED = 3  # 1 where the cells were judged as one
+HEAD = 4
 VERDICT = 0  # kernel.rules; GO_ON where none was reached
 LOOK = 1  # the look of the verdict, from 0; -1 where the cell was never judged
 PATIENTS = 2  # taken
@@ -21,11 +22,14 @@ NUMBERS_OF_CELL = 2
 
 # Columns of the log of one trial, a row a look; columns for each cell follow, its posterior tails last.
 LOG_MONTH, LOG_ENROLLED = 0, 1
-LOG_HEAD = 2
+LOG_POOLED, LOG_HOMOGENEITY = 2, 3  # as in kernel.desk
+LOG_HEAD = 4
 LOG_PATIENTS, LOG_COUNTED = 0, 1
 LOG_LOOK = 2  # the number of the look at which the cell is judged, from 0; -1 where it is not
 LOG_VERDICT = 3  # kernel.rules
 LOG_MEAN, LOG_PREDICTIVE = 4, 5
 LOG_EXPOSURE = 6  # patient-months, of times to an event
 LOG_OF_CONTROL = 7  # patients, responses or events, and patient-months of the first arm
-LOG_TAILS = 10
+LOG_ASKED = 10  # patients, and responses or events, that the rules are asked of: the cell's, or the pool's
+LOG_TESTS = 12  # p-value, and Bonferroni's
+LOG_TAILS = 14

@@ -16,7 +16,7 @@ class CellRules(NamedTuple):
 
     rules: np.ndarray  # (rules,) of kernel.rules.RULE
     conditions: np.ndarray  # (conditions,) of kernel.rules.CONDITION; the answers as in `answer_of_cell`
-    threshold: np.ndarray  # (conditions, looks, cells); NaN where the rule is silent
+    threshold: np.ndarray  # (conditions, looks, cells); NaN where the rule is silent. Looks at a pool follow the others
 
 
 class CellLimits(NamedTuple):
@@ -42,6 +42,7 @@ class CellPlan(NamedTuple):
         np.ndarray
     )  # (cells, most + 1) 1 where so many responses of a full cell succeed at the final look by themselves
     limits: CellLimits
+    pooling: Any  # whether cells are tested, and judged as one (analyses.pooled_tests)
 
 
 @kernel

@@ -23,6 +23,7 @@ class CellTally:
     never_judged: Integers  # (cells,)
     succeeded: int
     closed: int
+    pooled: int
     patients: Integers  # (most patients + 1,) trials by number of patients
     months: Integers  # (MONTH_BINS,)
     duration: Moments
@@ -75,6 +76,7 @@ class CellTally:
             never_judged=(~judged).sum(axis=0),
             succeeded=int(integers[:, column.SUCCEEDED].sum()),
             closed=int(integers[:, column.CLOSED_EARLY].sum()),
+            pooled=int(integers[:, column.POOLED].sum()),
             patients=np.bincount(integers[:, column.ENROLLED], minlength=most_patients + 1),
             months=months_histogram(numbers[:, column.MONTHS]),
             duration=trial[0],

@@ -15,7 +15,7 @@ from lmd_trialsim.engine.cell_waiting import await_cells, come_until
 from lmd_trialsim.kernel.jit import kernel
 from lmd_trialsim.kernel.rules import EFFICACY, GO_ON
 from lmd_trialsim.kernel.screening import CLOSED, any_open, evaluable_in, open_cells
-from lmd_trialsim.kernel.seams import borrowed, consult, counted, observe_cells, play_trial
+from lmd_trialsim.kernel.seams import borrowed, consult, counted, gather, note_tests, observe_cells, play_trial
 
 
 @kernel
@@ -41,7 +41,7 @@ def predictive_of_cell(plan, desk, mean, square, cell):
 
 @kernel
 def answer_of_cell(plan, desk, said, cell):
-    """Write what rules look at: the tail beyond each bound, mean, responses or events, predictive probability."""
+    """Write what rules look at: tails beyond the bounds, mean, responses or events, predictive probability, tests."""
     bounds = plan.limits.bounds
     own = desk.cells[0, cell].said
     for bound in range(bounds):
@@ -50,6 +50,31 @@ def answer_of_cell(plan, desk, said, cell):
     desk.answers[bounds + 1] = counted(plan.data, desk, cell)
     if plan.limits.predicts:
         desk.answers[bounds + 2] = predictive_of_cell(plan, desk, said[own + MEAN], said[own + SQUARE], cell)
+    note_tests(plan.pooling, desk, cell, bounds + 1)
+
+
+@kernel
+def asked_patients(desk, cell):
+    """Return the evaluable patients that rules are asked of: the cell's own, or those of the pool."""
+    return desk.state[0].pool_patients if desk.state[0].pooled == 1 else evaluable_in(desk, cell)
+
+
+@kernel
+def asked_look(plan, desk, look):
+    """Return the row of the thresholds at a look: those of a pool follow those of single cells."""
+    return look + plan.limits.looks if desk.state[0].pooled == 1 else look
+
+
+@kernel
+def look_of_all(plan, desk):
+    """Return the number of the look of the cells that are due, which is the same where cells are judged as one."""
+    if desk.state[0].exhausted:
+        return plan.limits.looks - 1
+    look = 0
+    for cell in range(desk.cells.shape[1]):
+        if desk.cells[0, cell].open and desk.cells[0, cell].due:
+            look = max(look, desk.cells[0, cell].look)
+    return look
 
 
 @kernel
@@ -74,14 +99,15 @@ def judge_cells(plan, desk, integers, numbers):
     """Judge the cells that are due; return how many are still open."""
     said = desk.memory[consult(plan.data, plan.model, desk, plan.limits.bounds + 1)]
     last = plan.limits.looks - 1
+    gather(plan.pooling, desk, look_of_all(plan, desk))
     still_open = 0
     for cell in range(desk.cells.shape[1]):
         state = desk.cells[0, cell]
         if state.open and state.due:
             number = last if desk.state[0].exhausted else state.look
             answer_of_cell(plan, desk, said, cell)
-            patients = evaluable_in(desk, cell)
-            verdict = verdict_on_cell(plan.rules, desk.answers, number, cell, patients)
+            asked = asked_look(plan, desk, number)
+            verdict = verdict_on_cell(plan.rules, desk.answers, asked, cell, asked_patients(desk, cell))
             state.verdict = verdict
             if verdict != GO_ON or number == last:
                 record_cell(plan, desk, said, cell, number, verdict, integers, numbers)
@@ -122,6 +148,7 @@ def close_rows(plan, desk, month, integers, numbers):
         wins += 1 if integers[at + column.VERDICT] == EFFICACY else 0
     integers[column.ENROLLED] = desk.state[0].enrolled
     integers[column.SUCCEEDED] = 1 if wins >= plan.limits.succeeds_with else 0
+    integers[column.POOLED] = 1 if desk.state[0].pooled == 1 else 0
     integers[column.CLOSED_EARLY] = 1 if desk.state[0].exhausted == CLOSED else 0
     numbers[column.MONTHS] = month
 
@@ -142,6 +169,8 @@ def _write_log(plan, desk, row, month, judged_before):
     said = desk.memory[consult(plan.data, plan.model, desk, bounds + 1)]
     row[column.LOG_MONTH] = month
     row[column.LOG_ENROLLED] = desk.state[0].enrolled
+    row[column.LOG_POOLED] = desk.state[0].pooled
+    row[column.LOG_HOMOGENEITY] = desk.state[0].homogeneity
     for cell in range(desk.cells.shape[1]):
         seen = desk.cells[0, cell]
         at = column.LOG_HEAD + cell * (column.LOG_TAILS + bounds)
@@ -158,6 +187,10 @@ def _write_log(plan, desk, row, month, judged_before):
         answer_of_cell(plan, desk, said, cell)
         row[at + column.LOG_MEAN] = desk.answers[bounds]
         row[at + column.LOG_PREDICTIVE] = desk.answers[bounds + 2]
+        row[at + column.LOG_ASKED] = asked_patients(desk, cell)
+        row[at + column.LOG_ASKED + 1] = desk.answers[bounds + 1]
+        row[at + column.LOG_TESTS] = desk.answers[bounds + 3]
+        row[at + column.LOG_TESTS + 1] = desk.answers[bounds + 4]
         for bound in range(bounds):
             row[at + column.LOG_TAILS + bound] = desk.answers[bound]
 

@@ -34,6 +34,12 @@ STATE = np.dtype(
         ("waiting", "i8"),  # arms that may enter
         ("control", "i8"),  # the arm that the others are compared with; -1 where there is none
         ("stratum", "i8"),  # the one that is judged, where strata of arms may close
+        # Where cells may be judged as one:
+        ("pooled", "i8"),  # 1 where they are, 0 where each is by itself for good, -1 while that is not settled
+        ("asked", "i8"),  # cells that are judged at the present look
+        ("pool_patients", "i8"),  # evaluable patients in these
+        ("pool_responses", "i8"),
+        ("homogeneity", "f8"),  # p-value of the test that settled it; NaN where there was none
     ]
 )
 

@@ -54,6 +54,8 @@ def open_cells(plan, desk):
     state.placed = 0
     state.wanted = plan.in_all
     state.exhausted = 0
+    state.pooled = -1
+    state.homogeneity = math.nan
     state.decided = 0.0
     state.checked = math.inf
     desk.clock[0] = 0.0

@@ -128,6 +128,16 @@ def borrowed(data, mean, square, desk, cell):  # type: ignore[no-untyped-def]
 
 
 @Seam
+def gather(pooling, desk, look):  # type: ignore[no-untyped-def]
+    """Count the cells that are due together and, where the look settles it, settle whether they are judged as one."""
+
+
+@Seam
+def note_tests(pooling, desk, cell, answers):  # type: ignore[no-untyped-def]
+    """Write what tests say of the cell, or of the pool that it belongs to; `answers` is where the counts stand."""
+
+
+@Seam
 def weigh(model, desk):  # type: ignore[no-untyped-def]
     """Prepare on desk.scratch what the posteriors of all cells share, from the counts of the cells."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,16 @@ def parts(trial: BasketReplay, name: str) -> Iterator[RenderableType]:
 def describe(rule: BasketRule) -> str:
     """Return the rule in English."""
     said = " and ".join(f"{subject(c)} {SIGNS[c.comparison]} {_needed(c)}" for c in rule.conditions)
-    return describe_of_each(rule, said, "the final look")
+    told = describe_of_each(rule, said, "the final look")
+    return f"of the pool: {told}" if rule.of == "pool" else told
 
 
 def subject(condition: BasketCondition) -> str:
     """Return what a condition looks at, as in `P(rate > null rate)`."""
     if condition.predictive_probability_of is not None:
         return "predictive probability of success"
+    if condition.p_value is not None:
+        return "Bonferroni's p-value" if condition.p_value == "bonferroni" else "one-sided p-value"
     if condition.probability_that is None:
         return "the estimate" if condition.estimate_of else str(condition.number_of)
     below = condition.below is not None
@@ -72,11 +76,36 @@ def _patients(trial: BasketReplay) -> RenderableType:
 
 def _look(look: Look, trial: BasketReplay) -> Iterator[RenderableType]:
     yield page.heading(f"\nLook {look.number}, month {look.month:.2f}: {look.enrolled} enrolled")
+    yield from map(page.inset, _of_pool(look, trial))
     for seen in look.baskets:
         judged = "" if seen.look is not None else ": not judged at this look"
         yield page.inset(f"{seen.basket}: {_known(seen, trial)}{judged}")
         for line in _of_rules(seen, trial):
             yield page.inset(f"  {line}")
+
+
+def _of_pool(look: Look, trial: BasketReplay) -> Iterator[str]:
+    """Yield whether the baskets are judged as one, and why."""
+    pooling = trial.setting.design.pooling
+    if pooling is None or look.pooled < 0:
+        return
+    if pooling.when is not None and not math.isnan(look.homogeneity):
+        side = "above" if look.pooled == 1 else "not above"
+        yield (
+            f"settled at look {_settled(trial)} by the p-value of homogeneity: {plain(look.homogeneity)}, {side} "
+            f"{pooling.when.exceeds:g}"
+        )
+    judged = [seen for seen in look.baskets if seen.look is not None]
+    if look.pooled == 1 and judged:
+        patients, responses = judged[0].asked
+        yield f"{len(judged)} baskets judged as one: {responses} of {patients} responded"
+    else:
+        yield "each basket judged by itself"
+
+
+def _settled(trial: BasketReplay) -> int:
+    """Return the look at which it was settled whether baskets are judged as one."""
+    return next(look.number for look in trial.looks if look.pooled >= 0)
 
 
 def _known(seen: Seen, trial: BasketReplay) -> str:

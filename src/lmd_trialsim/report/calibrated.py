@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmd_trialsim import __version__
 from lmd_trialsim.calibration import Calibration
+from lmd_trialsim.designs.cut_off import is_of_p_value
 from lmd_trialsim.report import page
 from lmd_trialsim.report.digits import with_error
 
@@ -29,6 +30,9 @@ def parts(scenario: Scenario, found: Calibration) -> Iterator[RenderableType]:
         f"The number of {rules}, where the design has {found.before:g}; the smallest that keeps {found.error} at "
         f"{found.at_most:g}."
     )
+    if any(is_of_p_value(condition) for rule in found.rules for condition in _conditions(scenario, found, rule)):
+        level = 1.0 - found.cut_off
+        yield page.prose(f"It is 1 less the level of a p-value: that is {_cut_off(found, level)}.")
     columns = [(f"at {_cut_off(found, found.cut_off)}", [one.error for one in found.under])]
     if found.cut_off > 1.5 * found.step:
         columns.insert(0, (f"at {_cut_off(found, found.cut_off - found.step)}", [one.below for one in found.under]))
@@ -53,6 +57,11 @@ def parts(scenario: Scenario, found: Calibration) -> Iterator[RenderableType]:
             f"\nThe upper 95% limit of each error is {found.at_most:g} or less. Fresh trials (seed {found.fresh_seed}) "
             + ("confirm it." if found.confirmed else "do not confirm it: take more replicates.")
         )
+
+
+def _conditions(scenario: Scenario, found: Calibration, rule: int) -> list[Any]:
+    design: Any = scenario.designs[found.design]
+    return list(design.rules[rule].conditions)
 
 
 def _how(found: Calibration) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNFOLDED = 1_000_000  # columns: more than any line has
-IN_ASCII = str.maketrans({"±": "+/-", "─": "-", "–": "-", "≥": ">=", "≤": "<="})
+IN_ASCII = str.maketrans({"±": "+/-", "─": "-", "–": "-", "≥": ">=", "≤": "<=", "░": ".", "▒": ":", "▓": "*", "█": "#"})
 
 
 def console() -> Console:

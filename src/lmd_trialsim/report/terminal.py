@@ -54,6 +54,7 @@ OF_BASKETS = {
     "all_decisions_correct": "all decisions correct",
     "expected_correct_decisions": "correct decisions",
     "false_discovery_proportion": "false among successes",
+    "probability_of_pooling": "judged as one",
     "closed_as_it_stood": "closed as it stood",
     "expected_patients": "expected patients",
     "patients_quantile_90": "patients, 90% quantile",
