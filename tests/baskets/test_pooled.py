@@ -349,6 +349,7 @@ def test_trials_agree_with_the_twin(name):
     assert len(paths) == 2 or "when" not in PLAYED[name]["pooling"]
 
 
+@pytest.mark.slow  # five baskets of 22 are walked
 def test_played_as_enumerated():
     scenario, replicates = read(scenario_of({"cunanan": CUNANAN, "pruned": PRUNED})), 20_000
     sure, played = exact(scenario), run(scenario, replicates=replicates, seed=4)
