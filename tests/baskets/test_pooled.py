@@ -251,19 +251,16 @@ class PooledTrial(NaiveTrial):
 
     pooled = None  # not settled
 
-    def waits(self, number, look):
-        if self.pooled and self.cells[number].placed >= self.at_most[number]:
-            return True
-        return super().waits(number, look)
-
     def screen(self, month, decision, look):
-        """Once pooled, cells take no more than the pool needs, whether accrual pauses or not."""
-        before = self.pauses
-        self.pauses = self.pauses or bool(self.pooled and self.sized)
-        try:
-            return super().screen(month, decision if before else None, look)
-        finally:
-            self.pauses = before
+        """Once the decision to pool is out, cells take no more than the pool needs, whether accrual pauses or not."""
+        stratum = self.stratum_of(self.came)
+        number = next((i for i, cell in enumerate(self.cells) if cell.name == stratum), None)
+        if self.pooled and self.sized and look > self.settled and number is not None:
+            every = sum(cell.placed for cell in self.cells)
+            full = every >= self.wanted[look] if self.unit == "in_all" else False
+            if full or self.cells[number].placed >= self.at_most[number]:
+                return None
+        return super().screen(month, decision, look)
 
     def posterior(self, number):
         """Each basket on its own."""
@@ -304,6 +301,7 @@ class PooledTrial(NaiveTrial):
         super().judge(due, final)
         self.spec = self.spec | {"rules": rules}
         if settles and self.pooled:
+            self.settled = look
             self.resize(pooling)
 
     sized = False
@@ -351,6 +349,7 @@ def test_trials_agree_with_the_twin(name):
     assert len(paths) == 2 or "when" not in PLAYED[name]["pooling"]
 
 
+@pytest.mark.slow  # five baskets of 22 are walked
 def test_played_as_enumerated():
     scenario, replicates = read(scenario_of({"cunanan": CUNANAN, "pruned": PRUNED})), 20_000
     sure, played = exact(scenario), run(scenario, replicates=replicates, seed=4)
