@@ -14,7 +14,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
-from scipy.optimize import nnls
 from scipy.special import betaln, digamma, expit, gammaln, log_expit, logsumexp, polygamma, roots_legendre
 
 from lmd_trialsim.designs.arm_priors import Component
@@ -277,6 +276,8 @@ def _approximated(family: Family, mixture: Mixture, scale: float, *, half_normal
 
 def _fitted(family: Family, candidates: Mixture, at: Array, wanted: Array) -> tuple[float, Mixture]:
     """Return how far the mixture of candidates that is nearest to the density is off, and it."""
+    from scipy.optimize import nnls  # here, as few scenarios need it and all would wait for it
+
     relative = 1.0 / (wanted + 0.1 * LOW * wanted.max())
     columns = np.exp(np.stack([family.log_density(c, at) for c in candidates], axis=1))
     weights, _ = nnls(columns * relative[:, None], wanted * relative, maxiter=50 * len(candidates))

@@ -6,6 +6,7 @@ the disk cache, other processes compile some of them into it meanwhile.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
 import subprocess
@@ -32,9 +33,14 @@ def _skeleton(plan: Any) -> Any:
     return np.zeros((1,) * plan.ndim, plan.dtype) if isinstance(plan, np.ndarray) else plan
 
 
+@functools.cache
+def _other_types() -> tuple[Any, ...]:
+    others = (new_desk(1, 1, 1, 1), 0, 0, 1, *empty_outcomes(1, 1, 1), NO_LOG)
+    return tuple(numba.typeof(argument) for argument in others)
+
+
 def _types(plan: Any) -> tuple[Any, ...]:
-    arguments = (plan, new_desk(1, 1, 1, 1), 0, 0, 1, *empty_outcomes(1, 1, 1), NO_LOG)
-    return tuple(numba.typeof(argument) for argument in arguments)
+    return numba.typeof(plan), *_other_types()
 
 
 def _marker(types: tuple[Any, ...]) -> Path | None:
