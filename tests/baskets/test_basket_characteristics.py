@@ -200,14 +200,15 @@ def test_sums_of_hand_made_outcomes():
     job, _ = job_and_outcomes(scenario_of({"a": 0.2, "b": 0.5}, {"analysis": {**HIERARCHICAL}}), 1, 1)
     width = column.HEAD + 2 * column.OF_CELL
     integers = np.zeros((3, width), np.int64)
-    # enrolled, succeeded, closed; of each basket: verdict, look, taken, evaluable, responses, covered.
-    integers[0] = [20, 1, 0, *(1, 0, 8, 8, 3, 1), *(0, 0, 12, 11, 2, 0)]
-    integers[1] = [24, 1, 0, *(1, 0, 12, 12, 9, 0), *(1, 0, 12, 12, 8, 1)]
-    integers[2] = [9, 0, 1, *(0, -1, 3, 0, 0, -1), *(0, 0, 6, 6, 0, 0)]
+    # enrolled, succeeded, closed, pooled; of each basket: verdict, look, taken, evaluable, responses, covered.
+    integers[0] = [20, 1, 0, 1, *(1, 0, 8, 8, 3, 1), *(0, 0, 12, 11, 2, 0)]
+    integers[1] = [24, 1, 0, 0, *(1, 0, 12, 12, 9, 0), *(1, 0, 12, 12, 8, 1)]
+    integers[2] = [9, 0, 1, 1, *(0, -1, 3, 0, 0, -1), *(0, 0, 6, 6, 0, 0)]
     nan = math.nan
     numbers = np.array([[5.0, 0.4, 2.0, 0.2, nan], [6.0, 0.7, 1.0, 0.6, -1.0], [2.5, nan, nan, 0.1, 0.5]])
     tally = job.tally(Outcomes(integers, numbers))
     assert (tally.replicates, tally.succeeded, tally.closed, tally.any_false, tally.any_true) == (3, 2, 1, 2, 1)
+    assert tally.pooled == 2
     assert tally.verdicts[:, :, 0].tolist() == [[0, 2, 0, 0], [2, 1, 0, 0]]
     assert tally.never_judged.tolist() == [1, 0]
     assert (tally.covered.tolist(), tally.intervals.tolist()) == ([1, 1], [2, 3])
